@@ -1,0 +1,316 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// key is a key that a kind of file may hold, with what its value does.
+type key struct {
+	name   string // dotted: keepalive.interval
+	secret bool   // its value is never shown
+	set    func(value)
+}
+
+// document is one file on its way from TOML to values. It gathers problems
+// and goes on, so that all of a file's mistakes are told at once.
+type document struct {
+	file     string // as messages name it
+	data     []byte
+	keys     []key
+	problems []Problem
+	broken   bool             // not TOML: what stands below the mistake is unknown
+	seen     map[string]int   // key: offset of where it was given
+	meant    map[string]bool  // keys that an unknown one was probably meant to be
+	tables   map[string]table // tables that were given
+}
+
+// table is where a table was given first, and in which of TOML's notations.
+type table struct {
+	offset   int
+	notation notation
+}
+
+type notation uint8
+
+const (
+	header notation = iota // [keepalive]
+	inline                 // keepalive = { interval = "1s" }
+	dotted                 // keepalive.interval = "1s"
+)
+
+func newDocument(file string, data []byte) *document {
+	return &document{
+		file:   file,
+		data:   data,
+		seen:   map[string]int{},
+		meant:  map[string]bool{},
+		tables: map[string]table{},
+	}
+}
+
+// fail notes what is wrong with a key at an offset of the file.
+func (d *document) fail(offset int, key, format string, args ...any) {
+	p := Problem{File: d.file, Key: key, Message: fmt.Sprintf(format, args...)}
+	p.Line, p.Column = d.position(offset)
+	d.problems = append(d.problems, p)
+}
+
+// failKey notes what is wrong with a key where it was given, or at the top of
+// the file if it was not.
+func (d *document) failKey(key, format string, args ...any) {
+	d.fail(d.seen[key], key, format, args...)
+}
+
+// warnKey is failKey for what does not keep the file from being used.
+func (d *document) warnKey(key, format string, args ...any) {
+	d.failKey(key, format, args...)
+	d.problems[len(d.problems)-1].Warning = true
+}
+
+// failFile notes what is wrong with the file as a whole.
+func (d *document) failFile(format string, args ...any) {
+	d.problems = append(d.problems, Problem{File: d.file, Message: fmt.Sprintf(format, args...)})
+}
+
+// failed says whether anything worse than a warning was found.
+func (d *document) failed() bool {
+	for _, p := range d.problems {
+		if !p.Warning {
+			return true
+		}
+	}
+	return false
+}
+
+// given says whether the file has the key.
+func (d *document) given(key string) bool {
+	_, ok := d.seen[key]
+	return ok
+}
+
+// position turns an offset into a line and a column, counted in characters.
+func (d *document) position(offset int) (line, column int) {
+	before := d.data[:min(offset, len(d.data))]
+	start := bytes.LastIndexByte(before, '\n') + 1
+	return 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(before[start:])
+}
+
+// read walks the file and sets what keys say.
+func (d *document) read(keys []key) {
+	d.keys = keys
+	var p unstable.Parser
+	p.Reset(d.data)
+	var prefix []string // of the keys below a [header]
+	skip := false       // below a header that was refused
+	for p.NextExpression() {
+		switch e := p.Expression(); e.Kind {
+		case unstable.Table, unstable.ArrayTable:
+			prefix, _ = keyOf(e)
+			skip = !d.header(e)
+		case unstable.KeyValue:
+			if !skip {
+				d.keyValue(prefix, e)
+			}
+		}
+	}
+	var syntax *unstable.ParserError
+	if errors.As(p.Error(), &syntax) {
+		d.broken = true
+		d.fail(int(p.Range(syntax.Highlight).Offset), "", "%s", syntaxMessage(syntax.Message))
+	}
+}
+
+// header takes a [table] line and says whether the keys below it make sense.
+func (d *document) header(e *unstable.Node) bool {
+	parts, offset := keyOf(e)
+	name := keyName(parts)
+	switch {
+	case d.underKey(parts, len(parts), offset):
+		return false
+	case !d.isTable(name):
+		d.unknown(parts, offset, "table")
+		return false
+	case e.Kind == unstable.ArrayTable:
+		d.fail(offset, name, "is no list: write [%s], in single brackets", name)
+		return false
+	}
+	d.openTable(name, offset, header)
+	return true
+}
+
+// keyValue takes a key = value line, or one within braces.
+func (d *document) keyValue(prefix []string, e *unstable.Node) {
+	own, offset := keyOf(e)
+	parts := append(prefix[:len(prefix):len(prefix)], own...)
+	name := keyName(parts)
+	if parent := keyName(parts[:len(parts)-1]); len(own) > 1 && d.isTable(parent) {
+		d.openTable(parent, offset, dotted)
+	}
+	if d.isTable(name) && e.Value().Kind == unstable.InlineTable {
+		d.openTable(name, offset, inline)
+		for it := e.Value().Children(); it.Next(); {
+			d.keyValue(parts, it.Node())
+		}
+		return
+	}
+	d.assign(parts, offset, e)
+}
+
+// assign gives the value of e to the key that its path names.
+func (d *document) assign(parts []string, offset int, e *unstable.Node) {
+	name := keyName(parts)
+	k, known := d.find(name)
+	switch {
+	case !known && d.isTable(name):
+		d.fail(offset, name, "is a table; it holds %s", d.names(name+"."))
+	case !known:
+		if !d.underKey(parts, len(parts)-1, offset) {
+			d.unknown(parts, offset, "key")
+		}
+	case d.given(name):
+		line, _ := d.position(d.seen[name])
+		d.fail(offset, name, "is given twice; the first is in line %d", line)
+	default:
+		d.seen[name] = offset
+		k.set(d.valueOf(k, e))
+	}
+}
+
+// underKey refuses a path whose first parts, up to n of them, are a key: keys
+// hold values, not tables. The rest of the path is not shown: under password
+// it may be one.
+func (d *document) underKey(parts []string, n, offset int) bool {
+	for i := 1; i <= n; i++ {
+		name := keyName(parts[:i])
+		if k, ok := d.find(name); ok {
+			d.meant[k.name] = true
+			d.fail(offset, k.name, "is no table; write %s = and one value", k.name)
+			return true
+		}
+		if !d.isTable(name) {
+			return false
+		}
+	}
+	return false
+}
+
+// unknown refuses a path that no file of this kind has, and guesses what was
+// meant: a key of the top that slipped below a [table], or a typing error. No
+// more of the path is shown than its first unknown part, for the reason that
+// underKey has.
+func (d *document) unknown(parts []string, offset int, what string) {
+	for i := 1; i < len(parts); i++ {
+		if !d.isTable(keyName(parts[:i])) {
+			parts = parts[:i]
+			break
+		}
+	}
+	name := keyName(parts)
+	last := keyName(parts[len(parts)-1:])
+	if _, ok := d.find(last); ok && len(parts) == 2 && d.isTable(parts[0]) {
+		d.meant[last] = true
+		d.fail(offset, name, "unknown %s; %s stands above the first [table]", what, last)
+		return
+	}
+	if near := nearest(name, d.keys); near != "" {
+		d.meant[near] = true
+		d.fail(offset, name, "unknown %s; did you mean %s?", what, near)
+		return
+	}
+	d.fail(offset, name, "unknown %s; allowed: %s", what, d.names(""))
+}
+
+// openTable notes that a table was given; TOML allows that once, except for
+// dotted keys.
+func (d *document) openTable(name string, offset int, n notation) {
+	first, again := d.tables[name]
+	if !again {
+		d.tables[name] = table{offset, n}
+		return
+	}
+	if n != dotted || first.notation != dotted {
+		line, _ := d.position(first.offset)
+		d.fail(offset, name, "this table is given twice; the first is in line %d", line)
+	}
+}
+
+// find returns the key of that name.
+func (d *document) find(name string) (key, bool) {
+	for _, k := range d.keys {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// isTable says whether keys of this kind of file lie in a table of that name.
+func (d *document) isTable(name string) bool { return d.names(name+".") != "" }
+
+// names lists the keys that begin with prefix.
+func (d *document) names(prefix string) string {
+	var names []string
+	for _, k := range d.keys {
+		if strings.HasPrefix(k.name, prefix) {
+			names = append(names, k.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// keyOf returns the parts of the key of e and the offset of the first.
+func keyOf(e *unstable.Node) (parts []string, offset int) {
+	it := e.Key()
+	for it.Next() {
+		if len(parts) == 0 {
+			offset = int(it.Node().Raw.Offset)
+		}
+		parts = append(parts, string(it.Node().Data))
+	}
+	return parts, offset
+}
+
+// keyName joins the parts of a key as one would write it, in quotes where
+// needed, and no longer than a message can bear.
+func keyName(parts []string) string {
+	const longest = 64
+	names := make([]string, len(parts))
+	for i, part := range parts {
+		names[i] = part
+		if part == "" || strings.IndexFunc(part, notBare) >= 0 {
+			names[i] = strconv.QuoteToASCII(part)
+		}
+	}
+	name := strings.Join(names, ".")
+	if len(name) > longest {
+		return name[:longest] + "..."
+	}
+	return name
+}
+
+// notBare says whether a character makes TOML want quotes around a key.
+func notBare(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+}
+
+// quotedCharacter is how the TOML parser names the character it stopped at.
+var quotedCharacter = regexp.MustCompile(`( but got|:)? U\+[0-9A-F]+( '(?s:.)')?`)
+
+// syntaxMessage words the TOML parser's message so that no character of the
+// file is in it: it could be one of a password without quotes.
+func syntaxMessage(message string) string {
+	for _, start := range []string{"unexpected character", "expected keyword", "expected digit", `expected "`} {
+		if strings.HasPrefix(message, start) {
+			return "expected a value; a text stands in quotes"
+		}
+	}
+	return quotedCharacter.ReplaceAllString(message, "")
+}

@@ -1,0 +1,38 @@
+package config
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Rate is a data rate in bits per second; 0 means not said.
+type Rate uint64
+
+// maxRate is far above any line, and far below what overflows a sum.
+const maxRate Rate = 1e15
+
+// rateUnits are tc's own (tc(8), UNITS): a unit in bps counts bytes, an i
+// after the prefix means powers of 1024, and case does not matter.
+var rateUnits = map[string]float64{
+	"bit": 1, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9, "tbit": 1e12,
+	"kibit": 1 << 10, "mibit": 1 << 20, "gibit": 1 << 30, "tibit": 1 << 40,
+	"bps": 8, "kbps": 8e3, "mbps": 8e6, "gbps": 8e9, "tbps": 8e12,
+	"kibps": 8 << 10, "mibps": 8 << 20, "gibps": 8 << 30, "tibps": 8 << 40,
+}
+
+// parseRate reads a rate such as "18.5mbit". Unlike tc it wants a unit: in a
+// bare 20 one person sees Mbit/s where tc sees bits.
+func parseRate(s string) (Rate, bool) {
+	unit := strings.TrimLeft(s, "0123456789.")
+	factor, known := rateUnits[strings.ToLower(unit)]
+	number, err := strconv.ParseFloat(s[:len(s)-len(unit)], 64)
+	if !known || err != nil {
+		return 0, false
+	}
+	bits := math.Round(number * factor)
+	if bits < 1 || bits > float64(maxRate) {
+		return 0, false
+	}
+	return Rate(bits), true
+}
