@@ -1,0 +1,87 @@
+package lab
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+)
+
+// CableConfig says what kind of line lies between a router and its ISP.
+type CableConfig struct {
+	Router, ISP             *Namespace
+	RouterDevice, ISPDevice string   // the ends, such as "eth1" and "ac1"
+	VLAN                    []uint16 // none, one (802.1Q), or outer and inner
+	OuterProtocol           string   // of the outer of two tags: "802.1ad" (also if empty) or "802.1Q"
+	MTU                     int      // of the Ethernet, tags not counted; 0: 1500. PPP packets of 1500 bytes need 1508.
+}
+
+// Cable is a veth pair, up at both ends. The ISP's end has the VLAN devices; the router's end is left bare for linebond to tag.
+type Cable struct {
+	config CableConfig
+}
+
+// NewCable lays a cable. It goes with the namespaces that it ends in.
+func NewCable(t testing.TB, c CableConfig) *Cable {
+	t.Helper()
+	if c.MTU == 0 {
+		c.MTU = 1500
+	}
+	if c.OuterProtocol == "" {
+		c.OuterProtocol = "802.1ad"
+	}
+	mtu := strconv.Itoa(c.MTU + 4*max(len(c.VLAN)-1, 0)) // the devices' MTU: room for the inner tag; that for one tag is extra
+	c.Router.Run(t, "ip", "link", "add", c.RouterDevice, "mtu", mtu, "type", "veth",
+		"peer", "name", c.ISPDevice, "mtu", mtu, "netns", c.ISP.Name)
+	c.Router.Run(t, "ip", "link", "set", c.RouterDevice, "up")
+	c.ISP.Run(t, "ip", "link", "set", c.ISPDevice, "up")
+	cable := &Cable{c}
+	cable.tag(t, c.ISP, c.ISPDevice)
+	return cable
+}
+
+// ISPLink is the device that PPPoE runs on at the ISP's end: "ac1", "ac1.101" or "ac1.100.101".
+func (c *Cable) ISPLink() string { return c.link(c.config.ISPDevice) }
+
+// TagRouter makes the VLAN devices of the router's end, for a client that does not make them itself, and returns the device that
+// PPPoE runs on.
+func (c *Cable) TagRouter(t testing.TB) string {
+	t.Helper()
+	c.tag(t, c.config.Router, c.config.RouterDevice)
+	return c.link(c.config.RouterDevice)
+}
+
+// Plug gives the router's end its carrier back.
+func (c *Cable) Plug(t testing.TB) {
+	t.Helper()
+	c.config.ISP.Run(t, "ip", "link", "set", c.config.ISPDevice, "up")
+}
+
+// Unplug takes the carrier from the router's end, by setting the ISP's down.
+func (c *Cable) Unplug(t testing.TB) {
+	t.Helper()
+	c.config.ISP.Run(t, "ip", "link", "set", c.config.ISPDevice, "down")
+}
+
+func (c *Cable) link(device string) string {
+	for _, id := range c.config.VLAN {
+		device += fmt.Sprintf(".%d", id)
+	}
+	return device
+}
+
+func (c *Cable) tag(t testing.TB, n *Namespace, parent string) {
+	t.Helper()
+	for i, id := range c.config.VLAN {
+		protocol := "802.1Q"
+		if i == 0 && len(c.config.VLAN) == 2 {
+			protocol = c.config.OuterProtocol
+		}
+		device := fmt.Sprintf("%s.%d", parent, id)
+		n.Run(t, "ip", "link", "add", "link", parent, "name", device, "type", "vlan", "protocol", protocol, "id", strconv.Itoa(int(id)))
+		n.Run(t, "ip", "link", "set", device, "up")
+		parent = device
+	}
+	if len(c.config.VLAN) > 0 {
+		n.Run(t, "ip", "link", "set", parent, "mtu", strconv.Itoa(c.config.MTU))
+	}
+}

@@ -1,0 +1,96 @@
+package lab
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/vishvananda/netns"
+)
+
+// Namespace is a network namespace, under the name that `ip netns` shows.
+type Namespace struct{ Name string }
+
+var namespaces atomic.Int64
+
+// NewNamespace makes a namespace in which only lo is, up. Its name gets a number, so that tests can run in parallel. It goes, with
+// all devices in it, when the test ends.
+func NewNamespace(t testing.TB, name string) *Namespace {
+	t.Helper()
+	n := &Namespace{fmt.Sprintf("%s-%d", name, namespaces.Add(1))}
+	run(t, exec.Command("ip", "netns", "add", n.Name))
+	t.Cleanup(func() { run(t, exec.Command("ip", "netns", "delete", n.Name)) })
+	n.Run(t, "ip", "link", "set", "lo", "up")
+	return n
+}
+
+// Command is exec.Command in the namespace. The process that it starts is the command itself: `ip netns exec` replaces itself.
+func (n *Namespace) Command(name string, args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
+}
+
+// Run runs a command in the namespace to its end and returns its output. A status other than 0 fails the test.
+func (n *Namespace) Run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	return run(t, n.Command(name, args...))
+}
+
+// Do calls f in the namespace, on a thread of its own. Sockets that f opens stay in the namespace; goroutines that it starts do not
+// run there. f must not end the test by t.Fatal.
+func (n *Namespace) Do(t testing.TB, f func()) {
+	t.Helper()
+	failed := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+		handle, err := netns.GetFromName(n.Name)
+		if err == nil {
+			err = netns.Set(handle)
+			_ = handle.Close()
+		}
+		if err == nil {
+			f()
+		}
+		failed <- err
+	}()
+	if err := <-failed; err != nil {
+		t.Fatalf("entering the namespace %s: %v", n.Name, err)
+	}
+}
+
+// HasAddress returns nil when the device has the address (as `ip` writes it, such as "203.0.113.10", or a prefix of it, such as
+// "fe80:"), and otherwise an error that shows what it has.
+func (n *Namespace) HasAddress(device, address string) error {
+	out, err := n.Command("ip", "-o", "address", "show", "dev", device).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s has no address: %s", device, strings.TrimSpace(string(out)))
+	}
+	if !strings.Contains(string(out), " "+address) {
+		return fmt.Errorf("%s has no address %s: %s", device, address, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// Ping sends one echo request of size bytes of payload (an IPv4 packet of size+28), not to be fragmented, and waits 1 s for its
+// reply. device is the one to send from, or "".
+func (n *Namespace) Ping(device, to string, size int) error {
+	args := []string{"-n", "-q", "-c", "1", "-W", "1", "-M", "do", "-s", fmt.Sprint(size)}
+	if device != "" {
+		args = append(args, "-I", device)
+	}
+	if out, err := n.Command("ping", append(args, to)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ping %s of %d bytes from %s: %w: %s", to, size, n.Name, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func run(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return string(out)
+}
