@@ -1,0 +1,69 @@
+package wire
+
+import "sync"
+
+// inboxSize is how many frames may wait for the line: many times what one exchange of control packets needs.
+const inboxSize = 64
+
+// An inbox hands frames from reading goroutines to the line. Readers never wait for the line: when it is full, the new frame is dropped
+// and counted; the peer sends its control frames again.
+type inbox[T any] struct {
+	frames  chan T
+	mu      sync.Mutex
+	ended   bool
+	err     error
+	dropped uint64
+}
+
+func newInbox[T any]() *inbox[T] {
+	return &inbox[T]{frames: make(chan T, inboxSize)}
+}
+
+// put adds a frame that the caller will not touch again.
+func (b *inbox[T]) put(frame T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return
+	}
+	select {
+	case b.frames <- frame:
+	default:
+		b.dropped++
+	}
+}
+
+// drop counts a frame that could not be put.
+func (b *inbox[T]) drop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dropped++
+}
+
+// end closes the channel. The first call gives the reason; nil means that the owner closed it.
+func (b *inbox[T]) end(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return
+	}
+	b.ended, b.err = true, err
+	close(b.frames)
+}
+
+// Frames is closed when no more will come: see Err.
+func (b *inbox[T]) Frames() <-chan T { return b.frames }
+
+// Err says why Frames was closed: nil before that, and when Close was the reason.
+func (b *inbox[T]) Err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// Dropped counts the frames that were lost because nobody took them from Frames, or because they were longer than a control frame may be.
+func (b *inbox[T]) Dropped() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dropped
+}
