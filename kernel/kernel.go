@@ -1,0 +1,107 @@
+// Package kernel observes the host's networking as a netstate.State, carries out netstate operations, and tells when something changes.
+//
+//	Observe  netlink dumps, /proc/sys  ->  netstate.State
+//	Apply    []netstate.Op             ->  netlink requests, /proc/sys
+//	Watch    netlink multicast         ->  "look again"
+//
+// It decides nothing: what is to be done is the business of netstate.Diff. It works in the network namespace of the process.
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Kernel is a connection to the kernel's configuration of the network. Its methods may be called at the same time.
+type Kernel struct {
+	handle *netlink.Handle
+}
+
+// Open connects to the kernel. Observing needs no privilege; what Apply needs, its errors name.
+func Open() (*Kernel, error) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket: %w", err)
+	}
+	// With strict checking the kernel itself picks our routes from its tables, which may be those of an internet router.
+	if err := handle.SetStrictCheck(true); err != nil {
+		handle.Close()
+		return nil, fmt.Errorf("asking netlink for strict checking (Linux 4.20 or later is needed): %w", err)
+	}
+	return &Kernel{handle: handle}, nil
+}
+
+// Close ends the connection. It does not undo anything.
+func (k *Kernel) Close() { k.handle.Close() }
+
+// LinkInfo is what a line needs to know of the device it runs on.
+type LinkInfo struct {
+	Exists bool
+	Up     bool // administratively
+	// Carrier: there is someone at the other end, and the kernel has finished setting the device up for it; before that, it throws
+	// away what is sent. Not known, and so false, unless Up.
+	Carrier      bool
+	MTU          int // bytes
+	HardwareAddr net.HardwareAddr
+}
+
+// Link describes a device. One that does not exist is no error.
+func (k *Kernel) Link(device string) (LinkInfo, error) {
+	link, err := k.link(device)
+	if errors.Is(err, unix.ENODEV) {
+		return LinkInfo{}, nil
+	}
+	if err != nil {
+		return LinkInfo{}, fmt.Errorf("looking up %s: %w", device, err)
+	}
+	attrs := link.Attrs()
+	return LinkInfo{
+		Exists:       true,
+		Up:           attrs.RawFlags&unix.IFF_UP != 0,
+		Carrier:      attrs.RawFlags&unix.IFF_RUNNING != 0,
+		MTU:          attrs.MTU,
+		HardwareAddr: attrs.HardwareAddr,
+	}, nil
+}
+
+// Counters returns how much a device has carried since it was made.
+func (k *Kernel) Counters(device string) (rxBytes, txBytes, rxPackets, txPackets uint64, err error) {
+	link, err := k.link(device)
+	if err != nil {
+		return 0, 0, 0, 0, fmt.Errorf("reading the counters of %s: %w", device, err)
+	}
+	s := link.Attrs().Statistics
+	if s == nil {
+		return 0, 0, 0, 0, fmt.Errorf("reading the counters of %s: the kernel gave none", device)
+	}
+	return s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets, nil
+}
+
+// link looks a device up. The error for a device that does not exist is unix.ENODEV, as it is when a device goes away later on.
+func (k *Kernel) link(device string) (netlink.Link, error) {
+	if device == "" || len(device) >= unix.IFNAMSIZ {
+		return nil, unix.ENODEV // the kernel would look among the alternative names
+	}
+	link, err := k.handle.LinkByName(device)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil, unix.ENODEV
+	}
+	return link, err
+}
+
+// dump repeats a listing that a change in the kernel has made inconsistent while it was under way.
+func dump[T any](list func() ([]T, error)) ([]T, error) {
+	const attempts = 5
+	var items []T
+	var err error
+	for range attempts {
+		if items, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return items, err
+}

@@ -1,0 +1,149 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"linebond/netstate"
+)
+
+// procSys is where the kernel's settings are files.
+const procSys = "/proc/sys"
+
+// Observe returns what there is of the things that concern us: the links that interest names, every VLAN device of ours, the addresses
+// of the line devices among them, every route of ours, and the settings that interest names. Interest is the State that is wanted; an
+// empty one finds all that can be told to be ours without it.
+func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
+	links, err := dump(k.handle.LinkList)
+	if err != nil {
+		return netstate.State{}, fmt.Errorf("listing the network devices: %w", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	state := netstate.State{Links: observeLinks(links, names, interest.Links)}
+	lines := map[string]bool{}
+	for _, l := range state.Links {
+		lines[l.Name] = l.Line
+	}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		addresses, err := dump(func() ([]netlink.Addr, error) { return k.handle.AddrList(nil, family) })
+		if err != nil {
+			return netstate.State{}, fmt.Errorf("listing the addresses: %w", err)
+		}
+		for _, a := range addresses {
+			if device := names[a.LinkIndex]; lines[device] {
+				state.Addresses = append(state.Addresses, address(device, a))
+			}
+		}
+		ours := &netlink.Route{Protocol: netstate.RouteProtocol}
+		routes, err := dump(func() ([]netlink.Route, error) {
+			return k.handle.RouteListFiltered(family, ours, netlink.RT_FILTER_PROTOCOL)
+		})
+		if err != nil {
+			return netstate.State{}, fmt.Errorf("listing the routes: %w", err)
+		}
+		for _, r := range routes {
+			state.Routes = append(state.Routes, observeRoute(r, family, names)...)
+		}
+	}
+	state.Sysctls, err = observeSysctls(interest.Sysctls)
+	return state, err
+}
+
+// observeLinks picks the links that are of interest or ours.
+func observeLinks(links []netlink.Link, names map[int]string, interest []netstate.Link) []netstate.Link {
+	named, line := map[string]bool{}, map[string]bool{}
+	for _, l := range interest {
+		named[l.Name] = true
+		line[l.Name] = line[l.Name] || l.Line
+	}
+	var observed []netstate.Link
+	for _, l := range links {
+		attrs := l.Attrs()
+		o := netstate.Link{Name: attrs.Name, Line: line[attrs.Name], Up: attrs.RawFlags&unix.IFF_UP != 0, MTU: attrs.MTU}
+		if vlan, ok := l.(*netlink.Vlan); ok {
+			o.Ours = attrs.Alias == netstate.Alias
+			o.VLAN.Parent = names[attrs.ParentIndex]
+			o.VLAN.ID = uint16(vlan.VlanId)
+			o.VLAN.Protocol = netstate.VLANProtocol(vlan.VlanProtocol)
+			for from, to := range vlan.EgressQosMap {
+				if int(from) < len(o.VLAN.Egress) {
+					o.VLAN.Egress[from] = uint8(to)
+				}
+			}
+		}
+		if named[o.Name] || o.Ours {
+			observed = append(observed, o)
+		}
+	}
+	return observed
+}
+
+// address converts an address as the kernel describes it.
+func address(device string, a netlink.Addr) netstate.Address {
+	peer := a.Peer
+	if peer == nil {
+		peer = a.IPNet
+	}
+	return netstate.Address{Device: device, Local: prefix(a.IPNet).Addr(), Peer: prefix(peer)}
+}
+
+// observeRoute converts a route, into several when it has several next hops: the kernel may show routes of different devices as one.
+// A next hop without a device, or with one that has gone since the devices were listed, is left out.
+func observeRoute(r netlink.Route, family int, names map[int]string) []netstate.Route {
+	destination := netstate.DefaultIPv4
+	if family == netlink.FAMILY_V6 {
+		destination = netstate.DefaultIPv6
+	}
+	if r.Dst != nil {
+		destination = prefix(r.Dst)
+	}
+	hops := []int{r.LinkIndex}
+	for _, hop := range r.MultiPath {
+		hops = append(hops, hop.LinkIndex)
+	}
+	var routes []netstate.Route
+	for _, index := range hops {
+		if device, ok := names[index]; ok {
+			routes = append(routes, netstate.Route{Destination: destination, Device: device, Metric: r.Priority})
+		}
+	}
+	return routes
+}
+
+func prefix(n *net.IPNet) netip.Prefix {
+	addr, _ := netip.AddrFromSlice(n.IP)
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(addr.Unmap(), bits)
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// observeSysctls reads the settings that are wanted. One that does not exist is left out: its device is not there.
+func observeSysctls(wanted []netstate.Sysctl) ([]netstate.Sysctl, error) {
+	var observed []netstate.Sysctl
+	var errs []error
+	for _, c := range wanted {
+		value, err := os.ReadFile(filepath.Join(procSys, c.Key))
+		switch {
+		case err == nil:
+			observed = append(observed, netstate.Sysctl{Key: c.Key, Value: strings.TrimSpace(string(value))})
+		case !errors.Is(err, fs.ErrNotExist):
+			errs = append(errs, fmt.Errorf("reading the setting %s: %w", c.Key, err))
+		}
+	}
+	return observed, errors.Join(errs...)
+}
