@@ -40,6 +40,9 @@ import (
 	"linebond/ppp"
 )
 
+// maxMessage bounds, in runes, what is kept of the other side's words.
+const maxMessage = 128
+
 // ActionKind tells the kinds of Action apart.
 type ActionKind uint8
 
@@ -59,7 +62,8 @@ type Action struct {
 	Protocol ppp.Protocol  // Send
 	Payload  []byte        // Send: a whole PPP control packet; PAP's holds the password
 	Delay    time.Duration // SetTimer
-	Message  string        // Success, Failure: printable, at most 128 runes, may be empty
+	Message  string        // Success, Failure: printable, at most maxMessage runes, may be empty
+	Ours     bool          // Failure: it is we who cannot go on, or do not trust the server
 	Code     int           // Failure of an MS-CHAPv2 client: the server's error code (E=), 0 if none
 	Username string        // Success, Failure of a Server: whom it is about, printable like Message
 }

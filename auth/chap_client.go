@@ -100,7 +100,7 @@ func (c *chapClient) judge(p ppp.Packet) {
 	text, ok := c.algorithm.success(p.Data)
 	switch {
 	case !ok:
-		c.conclude(Action{Kind: Failure, Message: text})
+		c.conclude(Action{Kind: Failure, Ours: true, Message: text})
 	case c.state == open:
 		c.conclude(Action{Kind: Success, Message: text})
 	}

@@ -3,6 +3,8 @@ package auth
 import (
 	"crypto/md5"
 	"crypto/subtle"
+
+	"linebond/ppp"
 )
 
 // md5Value is the value of a Response (RFC 1994 section 4.1).
@@ -19,9 +21,13 @@ func (r md5Responder) respond(id uint8, challenge []byte) ([]byte, bool) {
 	return value[:], true
 }
 
-func (r md5Responder) success(message []byte) (string, bool) { return printable(message), true }
+func (r md5Responder) success(message []byte) (string, bool) {
+	return ppp.Printable(message, maxMessage), true
+}
 
-func (r md5Responder) failure(message []byte) (string, int) { return printable(message), 0 }
+func (r md5Responder) failure(message []byte) (string, int) {
+	return ppp.Printable(message, maxMessage), 0
+}
 
 // md5Verifier is the server's side of CHAP with MD5.
 type md5Verifier struct{}

@@ -75,9 +75,9 @@ func (s *chapServer) judge(value, name []byte) {
 	message, ok := s.algorithm.verify(s.id, s.challenge[:], value, username, password)
 	if ok && known {
 		s.verdict = &ppp.Packet{Code: chapSuccess, ID: s.id, Data: []byte(message)}
-		s.conclude(Action{Kind: Success, Message: greeting, Username: printable(name)})
+		s.conclude(Action{Kind: Success, Message: greeting, Username: ppp.Printable(name, maxMessage)})
 		return
 	}
 	s.verdict = &ppp.Packet{Code: chapFailure, ID: s.id, Data: []byte(s.algorithm.refuse())}
-	s.conclude(Action{Kind: Failure, Message: refusal, Username: printable(name)})
+	s.conclude(Action{Kind: Failure, Message: refusal, Username: ppp.Printable(name, maxMessage)})
 }

@@ -111,7 +111,7 @@ func (x *exchange) fits(what, s string) bool {
 	if len(s) <= maxName {
 		return true
 	}
-	x.conclude(Action{Kind: Failure, Message: "the " + what + " is longer than 255 bytes"})
+	x.conclude(Action{Kind: Failure, Ours: true, Message: "the " + what + " is longer than 255 bytes"})
 	return false
 }
 

@@ -60,11 +60,8 @@ func FuzzMessages(f *testing.F) {
 		if code < 0 {
 			t.Errorf("error code %d", code)
 		}
-		for _, message := range []string{words, papMessage(data), printable(data)} {
+		for _, message := range []string{words, papMessage(data)} {
 			checkMessage(t, message)
-		}
-		if once := printable(data); printable([]byte(once)) != once {
-			t.Errorf("%q is not stable", once)
 		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 
 	//lint:ignore SA1019 RFC 2759 section 8.3 demands MD4; whoever minds it does not allow mschapv2
 	"golang.org/x/crypto/md4"
+
+	"linebond/ppp"
 )
 
 // Sizes of the fields of a Response's value, in bytes (RFC 2759 section 4).
@@ -149,7 +151,7 @@ func (r *mschapResponder) success(message []byte) (string, bool) {
 		return "the server does not know the password", false
 	}
 	_, text, _ := strings.Cut(s[digits:], "M=")
-	return printable([]byte(text)), true
+	return ppp.Printable([]byte(text), maxMessage), true
 }
 
 func (r *mschapResponder) failure(message []byte) (string, int) { return parseMSCHAPFailure(message) }
@@ -167,7 +169,7 @@ func parseMSCHAPFailure(message []byte) (words string, code int) {
 		}
 	}
 	if code == 0 {
-		return printable(message), 0
+		return ppp.Printable(message, maxMessage), 0
 	}
 	words, known := mschapErrors[code]
 	if !known {
@@ -176,7 +178,7 @@ func parseMSCHAPFailure(message []byte) (words string, code int) {
 	if text != "" {
 		words += ": " + text
 	}
-	return printable([]byte(words)), code
+	return ppp.Printable([]byte(words), maxMessage), code
 }
 
 // mschapVerifier is the server's side of MS-CHAPv2.

@@ -76,11 +76,11 @@ func TestMSCHAPSuccess(t *testing.T) {
 		{"the RFC's", "S=" + rfcProof + " M=Access granted", Action{Kind: Success, Message: "Access granted"}},
 		{"no text", "S=" + rfcProof, Action{Kind: Success}},
 		{"lower case", "S=" + strings.ToLower(rfcProof) + " M=", Action{Kind: Success}},
-		{"one digit wrong", "S=5" + rfcProof[1:], Action{Kind: Failure, Message: wrongProof}},
-		{"not hex", "S=G" + rfcProof[1:], Action{Kind: Failure, Message: wrongProof}},
-		{"a digit short", "S=" + rfcProof[1:], Action{Kind: Failure, Message: noProof}},
-		{"no proof", "M=trust me", Action{Kind: Failure, Message: noProof}},
-		{"nothing", "", Action{Kind: Failure, Message: noProof}},
+		{"one digit wrong", "S=5" + rfcProof[1:], Action{Kind: Failure, Ours: true, Message: wrongProof}},
+		{"not hex", "S=G" + rfcProof[1:], Action{Kind: Failure, Ours: true, Message: wrongProof}},
+		{"a digit short", "S=" + rfcProof[1:], Action{Kind: Failure, Ours: true, Message: noProof}},
+		{"no proof", "M=trust me", Action{Kind: Failure, Ours: true, Message: noProof}},
+		{"nothing", "", Action{Kind: Failure, Ours: true, Message: noProof}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := rfcClient(t).Receive(ppp.CHAP, ppp.Packet{Code: chapSuccess, ID: 1, Data: []byte(c.message)})

@@ -41,7 +41,7 @@ func papMessage(data []byte) string {
 	if len(data) == 0 {
 		return ""
 	}
-	return printable(data[1:min(len(data), 1+int(data[0]))])
+	return ppp.Printable(data[1:min(len(data), 1+int(data[0]))], maxMessage)
 }
 
 // papClient sends Authenticate-Requests until one is answered.
@@ -125,7 +125,7 @@ func (s *papServer) receive(p ppp.Packet) {
 
 func (s *papServer) judge(username []byte, given Secret) {
 	want, known := s.lookup(string(username))
-	a := Action{Kind: Failure, Username: printable(username), Message: refusal}
+	a := Action{Kind: Failure, Username: ppp.Printable(username, maxMessage), Message: refusal}
 	s.verdict = papNak
 	if want.Equal(given) && known {
 		s.verdict = papAck

@@ -104,13 +104,13 @@ func TestCredentialsTooLongToSend(t *testing.T) {
 	fits, tooLong := strings.Repeat("x", 255), strings.Repeat("x", 256)
 	for _, m := range methods {
 		want(t, NewClient(m, tooLong, NewSecret("p"), zeros).Start(),
-			Action{Kind: Failure, Message: "the user name is longer than 255 bytes"})
+			Action{Kind: Failure, Ours: true, Message: "the user name is longer than 255 bytes"})
 		if got := NewClient(m, fits, NewSecret(fits), zeros).Start(); got[0].Kind != SetTimer {
 			t.Errorf("%v: 255 bytes refused: %v", m, got)
 		}
 	}
 	want(t, NewClient(PAP, "u", NewSecret(tooLong), zeros).Start(),
-		Action{Kind: Failure, Message: "the password is longer than 255 bytes"})
+		Action{Kind: Failure, Ours: true, Message: "the password is longer than 255 bytes"})
 }
 
 func TestPAPServer(t *testing.T) {

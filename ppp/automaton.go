@@ -48,10 +48,10 @@ const (
 // Times are the counters and timers of RFC 1661 section 4.6.
 type Times struct {
 	// First is the wait before the first repetition of a Configure-Request; it
-	// grows by a quarter each time, up to Restart. The RFC allows such a
-	// backoff; starting early costs nothing and saves seconds when the peer
-	// missed the first request, as an access concentrator that is still
-	// starting its PPP does.
+	// grows by a quarter each time, up to Restart. Starting early costs nothing
+	// and saves seconds when the peer missed the first request, as an access
+	// concentrator does that is still starting its PPP. (The RFC would have the
+	// period at least double; For guards against what that is good for.)
 	First        time.Duration
 	Restart      time.Duration // RFC: 3 s
 	Terminate    time.Duration // wait for a Terminate-Ack, and pause after sending one; RFC: Restart
@@ -65,6 +65,14 @@ type Times struct {
 var DefaultTimes = Times{
 	First: 100 * time.Millisecond, Restart: 3 * time.Second, Terminate: time.Second,
 	MaxConfigure: 16, MaxTerminate: 2, MaxFailure: 5,
+}
+
+// For returns the times for a link whose round trip is known: First is no less
+// than four round trips, so that no repetition is under way when an answer
+// arrives, and undoes at the peer what was agreed.
+func (t Times) For(roundTrip time.Duration) Times {
+	t.First = min(max(t.First, 4*roundTrip), t.Restart)
+	return t
 }
 
 // ActionKind tells the kinds of Action apart.
@@ -132,9 +140,6 @@ func (a *Automaton) State() State { return a.state }
 
 // Counters returns what has been refused so far.
 func (a *Automaton) Counters() Counters { return a.counters }
-
-// SetFirst changes Times.First, for a link whose round trip is known.
-func (a *Automaton) SetFirst(d time.Duration) { a.times.First = min(d, a.times.Restart) }
 
 // SetPeerMRU bounds the packets that quote the peer's own (RFC 1661 section 5.6).
 func (a *Automaton) SetPeerMRU(mru int) { a.peerMRU = mru }

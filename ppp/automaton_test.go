@@ -269,13 +269,12 @@ func TestRequestDiscarded(t *testing.T) {
 	expect(t, a, a.Receive(packet(ppp.ConfigureRequest, 1)), ppp.Closed, "Terminate-Ack #1")
 }
 
-func TestSetFirst(t *testing.T) {
+func TestTimesFor(t *testing.T) {
 	for _, tt := range []struct {
-		first time.Duration
-		want  string
-	}{{time.Second, "timer 1s"}, {time.Minute, "timer 3s"}} {
-		a := ppp.New(asking(), times)
-		a.SetFirst(tt.first)
+		roundTrip time.Duration
+		want      string
+	}{{time.Millisecond, "timer " + times.First.String()}, {250 * time.Millisecond, "timer 1s"}, {time.Minute, "timer 3s"}} {
+		a := ppp.New(asking(), times.For(tt.roundTrip))
 		a.Open()
 		expect(t, a, a.Up(), ppp.ReqSent, "Configure-Request #1 01 03 05", tt.want)
 	}

@@ -13,16 +13,18 @@ type side struct {
 	*toy
 }
 
-func newSide(y toy) side {
+func newSide(y toy, t ppp.Times) side {
 	s := side{toy: &y}
 	s.Reset()
-	s.Automaton = ppp.New(s.toy, ppp.DefaultTimes)
+	s.Automaton = ppp.New(s.toy, t)
 	return s
 }
 
 // pair is two sides that name each other's option 1.
-func pair() (a, b side) {
-	return newSide(toy{two: 12, assign: 21}), newSide(toy{two: 22, assign: 11})
+func pair() (a, b side) { return pairWith(ppp.DefaultTimes) }
+
+func pairWith(t ppp.Times) (a, b side) {
+	return newSide(toy{two: 12, assign: 21}, t), newSide(toy{two: 22, assign: 11}, t)
 }
 
 // agreed says whether each side got what it asked for last.
@@ -86,10 +88,7 @@ func TestLongRoundTrip(t *testing.T) {
 // an answer, and the layer comes up once.
 func TestKnownRoundTrip(t *testing.T) {
 	for delay := 10 * time.Millisecond; delay <= 350*time.Millisecond; delay += 10 * time.Millisecond {
-		a, b := pair()
-		for _, s := range []side{a, b} {
-			s.SetFirst(4 * 2 * delay)
-		}
+		a, b := pairWith(ppp.DefaultTimes.For(2 * delay))
 		w := ppptest.Wire{Delay: delay}
 		if err := w.Run(time.Minute, a, b); err != nil || w.Ups != [2]int{1, 1} {
 			t.Errorf("delay %v: up %v times, %v", delay, w.Ups, err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"linebond/ppp"
 )
 
 // ActionKind tells the kinds of Action apart.
@@ -35,7 +37,7 @@ type Action struct {
 // Failure says why there is no session.
 type Failure struct {
 	Kind    FailureKind
-	Message string // the AC's words, printable and at most 200 bytes; often ""
+	Message string // the AC's words, printable and at most maxWords runes; often ""
 }
 
 // FailureKind tells the kinds of Failure apart.
@@ -84,7 +86,7 @@ func (p Packet) refusal() (Failure, bool) {
 		default:
 			continue
 		}
-		return Failure{Kind: kind, Message: printable(t.Value)}, true
+		return Failure{Kind: kind, Message: ppp.Printable(t.Value, maxWords)}, true
 	}
 	return Failure{}, false
 }

@@ -16,7 +16,8 @@ type ClientConfig struct {
 
 	Timeout    time.Duration // the first wait for an answer; doubled from one repetition to the next,
 	MaxTimeout time.Duration // but not beyond this
-	Attempts   int           // PADIs, and then PADRs, that are sent before giving up; at least 1
+	Attempts   int           // PADIs that are sent before giving up; at least 1
+	Requests   int           // PADRs likewise; 0: as many as Attempts
 
 	Random func([]byte) // fills with random bytes
 }
@@ -78,6 +79,9 @@ type offer struct {
 func NewClient(cfg ClientConfig) *Client {
 	cfg.HostUniq = slices.Clone(cfg.HostUniq)
 	cfg.MaxTimeout = max(cfg.MaxTimeout, cfg.Timeout)
+	if cfg.Requests == 0 {
+		cfg.Requests = cfg.Attempts
+	}
 	return &Client{cfg: cfg}
 }
 
@@ -103,9 +107,13 @@ func (c *Client) Start() []Action {
 // 8). After a PADS timeout the caller is to Start again, with a PADI.
 func (c *Client) Timeout() []Action {
 	c.actions = c.actions[:0]
+	most := c.cfg.Attempts
+	if c.state == awaitPADS {
+		most = c.cfg.Requests
+	}
 	switch {
 	case c.state == resting:
-	case c.sent < c.cfg.Attempts:
+	case c.sent < most:
 		c.wait = min(2*c.wait, c.cfg.MaxTimeout)
 		c.transmit()
 	case c.state == awaitPADO:

@@ -162,7 +162,7 @@ func TestClient(t *testing.T) {
 				{src: ac, payload: frame(PADO, 0, words(TagACName, "br\x00s"), anyName, uniq), want: request},
 				{src: ac, payload: frame(PADS, 0x1234, words(TagServiceName, "\x1b[m"), uniq), want: []string{
 					"stop timer",
-					"done 0x1234 of 02:00:00:00:00:ac \"br?s\" service \"?[m\", 1492 bytes Host-Uniq=aabb",
+					"done 0x1234 of 02:00:00:00:00:ac \"br s\" service \"?[m\", 1492 bytes Host-Uniq=aabb",
 				}},
 			},
 		},
@@ -402,4 +402,16 @@ func TestClientSessionKeeps(t *testing.T) {
 	if after := describeSession(session); after != before {
 		t.Errorf("%s\nbecame %s", before, after)
 	}
+}
+
+// TestRequests: an AC that has answered once is not asked for as long as one
+// is looked for.
+func TestRequests(t *testing.T) {
+	play(t, ClientConfig{Timeout: time.Second, Attempts: 9, Requests: 2, HostUniq: []byte{1}, Random: counting()}, []step{
+		{want: []string{`PADI to ff:ff:ff:ff:ff:ff Service-Name="" Host-Uniq=01`, "timer 1s"}},
+		{src: ac, payload: frame(PADO, 0, words(TagACName, "bras1")), want: []string{
+			`PADR to 02:00:00:00:00:ac Service-Name="" Host-Uniq=01`, "timer 1s"}},
+		{timeout: true, want: []string{`PADR to 02:00:00:00:00:ac Service-Name="" Host-Uniq=01`, "timer 1s"}},
+		{timeout: true, want: []string{`fail: PADS timeout ""`}},
+	})
 }

@@ -77,7 +77,7 @@ func checkActions(t *testing.T, c *Client, actions []Action) {
 
 func checkWords(t *testing.T, s string) {
 	t.Helper()
-	if len(s) > maxWords || !utf8.ValidString(s) {
+	if utf8.RuneCountInString(s) > maxWords || !utf8.ValidString(s) {
 		t.Errorf("%q is too long, or no text", s)
 	}
 	for _, r := range s {

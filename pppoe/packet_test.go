@@ -252,25 +252,6 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
-	long := bytes.Repeat([]byte("ü"), 150) // 2 bytes each
-	for _, tt := range []struct{ in, want string }{
-		{"", ""},
-		{"no free ports", "no free ports"},
-		{"Gebühr nicht bezahlt", "Gebühr nicht bezahlt"},
-		{"Geb\xfchr", "Geb?hr"},
-		{"a C string\x00", "a C string"},
-		{" two\r\nlines\n", "two  lines"},
-		{"\x1b[31mred\x00\u202e", "?[31mred??"},
-		{string(long), string(long[:200])},
-		{"x" + string(long), "x" + string(long[:198])},
-	} {
-		if got := printable([]byte(tt.in)); got != tt.want {
-			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
-		}
-	}
-}
-
 // FuzzParse: what Parse accepts, Append writes bit for bit, but for LENGTH
 // where End-Of-List cuts the tags short.
 func FuzzParse(f *testing.F) {

@@ -3,6 +3,8 @@ package pppoe
 import (
 	"bytes"
 	"net"
+
+	"linebond/ppp"
 )
 
 // StandardPayload is the largest PPP payload of a session without RFC 4638:
@@ -40,7 +42,7 @@ func (s Session) PADT(message string) []byte {
 	add(TagACCookie, s.Cookie)
 	add(TagRelaySessionID, s.RelayID)
 	if message != "" {
-		add(TagGenericError, []byte(printable([]byte(message))))
+		add(TagGenericError, []byte(ppp.Printable([]byte(message), maxWords)))
 	}
 	return p.Append(make([]byte, 0, length))
 }

@@ -45,7 +45,7 @@ func TestSessionPADT(t *testing.T) {
 			'b', 'y', 'e',
 		}},
 		{"too many words", Session{ID: 1}, strings.Repeat("x", 300),
-			frame(PADT, 1, words(TagGenericError, strings.Repeat("x", 200)))},
+			frame(PADT, 1, words(TagGenericError, strings.Repeat("x", 199)+"…"))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, tt.session.PADT(tt.message)); diff != "" {

@@ -1,13 +1,11 @@
 package pppoe
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"linebond/ppp"
 )
 
 // TagType is the TAG_TYPE field of a tag.
@@ -131,7 +129,7 @@ func (p Packet) has(t TagType, value string) bool {
 // text returns a tag's value as words for people; "" if there is none.
 func (p Packet) text(t TagType) string {
 	value, _ := p.lookup(t)
-	return printable(value)
+	return ppp.Printable(value, maxWords)
 }
 
 // maxPayload returns the larger payload that the packet asks for or grants,
@@ -149,24 +147,5 @@ func maxPayloadTag(payload uint16) Tag {
 	return Tag{TagPPPMaxPayload, binary.BigEndian.AppendUint16(nil, payload)}
 }
 
-// maxWords bounds what is kept of the words of a peer, in bytes.
+// maxWords bounds what is kept of the words of a peer, in runes.
 const maxWords = 200
-
-// printable turns what a peer sent into words that are safe to log and to
-// show: valid UTF-8, on one line, at most maxWords bytes.
-func printable(b []byte) string {
-	var s strings.Builder
-	for _, r := range string(bytes.TrimRight(b, "\x00")) { // some peers send C strings
-		switch {
-		case unicode.IsSpace(r):
-			r = ' '
-		case !unicode.IsPrint(r) || r == utf8.RuneError:
-			r = '?'
-		}
-		if s.Len()+utf8.RuneLen(r) > maxWords {
-			break
-		}
-		s.WriteRune(r)
-	}
-	return strings.TrimSpace(s.String())
-}
