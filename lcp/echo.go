@@ -14,7 +14,7 @@ func (o *options) Classify(p ppp.Packet) ppp.Meaning {
 		if len(p.Data) < 4 {
 			return ppp.Ignore
 		}
-		o.checkMagic(binary.BigEndian.Uint32(p.Data))
+		o.checkMagic(p)
 		return ppp.Echo
 	case ppp.ProtocolReject:
 		switch protocol, ok := RejectedProtocol(p); {
@@ -31,11 +31,12 @@ func (o *options) Classify(p ppp.Packet) ppp.Meaning {
 }
 
 // checkMagic counts a number that is not the peer's. Some access concentrators
-// send zero, or a stale number after a renegotiation; only our own, coming
-// back to us, means harm.
-func (o *options) checkMagic(magic uint32) {
+// send zero, or a stale number after a renegotiation, or copy ours into their
+// replies; only a request of our own, coming back to us, means harm.
+func (o *options) checkMagic(p ppp.Packet) {
+	magic := binary.BigEndian.Uint32(p.Data)
 	switch {
-	case magic == o.magic && magic != 0:
+	case magic == o.magic && magic != 0 && p.Code == ppp.EchoRequest:
 		o.loops++
 	case magic != 0 && magic != o.peerMagic:
 		o.wrong++
@@ -69,12 +70,6 @@ func (o *options) AppendEchoReply(b []byte, p ppp.Packet) []byte {
 func (o *options) AppendEchoRequest(b []byte, id uint8) []byte {
 	b = append(b, byte(ppp.EchoRequest), id, 0, ppp.HeaderLen+4)
 	return binary.BigEndian.AppendUint32(b, o.magic)
-}
-
-// OwnMagic says whether an echo packet carries our own magic number: it is one
-// of ours, looped back, and no sign of life.
-func (o *options) OwnMagic(p ppp.Packet) bool {
-	return len(p.Data) >= 4 && o.magic != 0 && binary.BigEndian.Uint32(p.Data) == o.magic
 }
 
 // RejectedProtocol returns the protocol that a Protocol-Reject names; false if

@@ -76,14 +76,21 @@ func TestMagic(t *testing.T) {
 			l := withMagic(t)
 			p := ppp.Packet{Code: ppp.EchoRequest, ID: 1, Data: tt.magic}
 			clone(t, l.Receive(p))
-			if l.WrongMagic() != tt.wrong || l.OwnMagic(p) != tt.own {
-				t.Errorf("wrong %d, own %v", l.WrongMagic(), l.OwnMagic(p))
+			if l.WrongMagic() != tt.wrong {
+				t.Errorf("wrong %d", l.WrongMagic())
 			}
 			for range 10 {
 				l.Receive(p)
 			}
 			if l.Looped() != tt.own || l.State() != ppp.Opened {
 				t.Errorf("looped: %v, %v", l.Looped(), l.State())
+			}
+			reply := withMagic(t)
+			for range 10 {
+				reply.Receive(ppp.Packet{Code: ppp.EchoReply, ID: 1, Data: tt.magic})
+			}
+			if reply.Looped() {
+				t.Error("a reply is taken for a loop")
 			}
 		})
 	}
