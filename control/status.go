@@ -1,0 +1,143 @@
+// Package control is the daemon's local socket, for the command line and
+// whoever likes to: a unix stream socket, on which a client sends one line of
+// JSON, a Request, and receives one, an Answer; then the connection is closed.
+//
+//	{"verb":"status"}             {"status":{"version":...,"lines":[...]}}
+//	{"verb":"up","line":"fast"}   {}
+//	{"verb":"reload"}             {"error":"...","problems":["file:line:column: key: ...",...]}
+//
+// (HTTP would double the size of the program, and of its memory.)
+package control
+
+import (
+	"time"
+
+	"linebond/line"
+)
+
+// Status is the daemon and its lines.
+type Status struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Lines   []Line    `json:"lines"`
+}
+
+// Line is one line. Durations are in seconds, rates and sizes in bytes.
+type Line struct {
+	Name     string     `json:"name"`
+	State    string     `json:"state"`
+	Reason   string     `json:"reason"`
+	Since    time.Time  `json:"since"`
+	Device   string     `json:"device"`
+	Link     string     `json:"link"`
+	Session  *Session   `json:"session,omitempty"`
+	IPv4     *IPv4      `json:"ipv4,omitempty"`
+	IPv6     *IPv6      `json:"ipv6,omitempty"`
+	Echo     Echo       `json:"echo"`
+	Traffic  *Traffic   `json:"traffic,omitempty"`
+	NextDial *time.Time `json:"next_dial,omitempty"`
+	Failures int        `json:"failures"`
+	Counters Counters   `json:"counters"`
+}
+
+// Session is the PPPoE session.
+type Session struct {
+	ID          uint16     `json:"id"`
+	AC          string     `json:"ac"` // MAC address
+	ACName      string     `json:"ac_name"`
+	ServiceName string     `json:"service_name"`
+	Auth        string     `json:"auth"`
+	MTU         int        `json:"mtu"`
+	MTULimit    string     `json:"mtu_limit,omitempty"`
+	UpSince     *time.Time `json:"up_since,omitempty"`
+}
+
+// IPv4 is what IPCP obtained.
+type IPv4 struct {
+	Address string   `json:"address"`
+	Peer    string   `json:"peer,omitempty"`
+	DNS     []string `json:"dns"`
+}
+
+// IPv6 are the link-local addresses.
+type IPv6 struct {
+	Address string `json:"address"`
+	Peer    string `json:"peer,omitempty"`
+}
+
+// Echo is what the LCP echoes of the session tell.
+type Echo struct {
+	Sent     uint64  `json:"sent"`
+	Received uint64  `json:"received"`
+	Silent   int     `json:"silent"`
+	RTT      float64 `json:"rtt"`
+	LeastRTT float64 `json:"least_rtt"`
+	Loss     float64 `json:"loss"` // 0 to 1
+}
+
+// Traffic counts what the session's device has carried.
+type Traffic struct {
+	RxBytes   uint64 `json:"rx_bytes"`
+	TxBytes   uint64 `json:"tx_bytes"`
+	RxPackets uint64 `json:"rx_packets"`
+	TxPackets uint64 `json:"tx_packets"`
+}
+
+// Counters count what the line did not take, since the daemon began.
+type Counters struct {
+	Malformed  uint64 `json:"malformed"`
+	Unexpected uint64 `json:"unexpected"`
+	Unknown    uint64 `json:"unknown_protocol"`
+	WrongMagic uint64 `json:"wrong_magic"`
+	StalePADT  uint64 `json:"stale_padt"`
+	Sessions   uint64 `json:"sessions"`
+}
+
+// FromLine puts a line's status into the shape that leaves the daemon.
+func FromLine(s line.Status) Line {
+	l := Line{
+		Name: s.Name, State: s.State.String(), Reason: s.Reason.String(), Since: s.Since, Device: s.Device, Link: s.Link,
+		Failures: s.Failures,
+		Counters: Counters{
+			s.Counters.Malformed, s.Counters.Unexpected, s.Counters.Unknown, s.Counters.WrongMagic, s.Counters.StalePADT,
+			s.Counters.Established,
+		},
+		NextDial: optional(s.NextDial),
+	}
+	if x := s.Session; x != nil {
+		l.Session = &Session{
+			ID: x.ID, AC: x.AC.String(), ACName: x.ACName, ServiceName: x.ServiceName,
+			MTU: x.MTU, MTULimit: x.MTULimit, UpSince: optional(x.UpSince),
+		}
+		if x.Auth != 0 {
+			l.Session.Auth = x.Auth.String()
+		}
+		l.Echo = Echo{
+			Sent: s.Echo.Sent, Received: s.Echo.Received, Silent: s.Echo.Silent,
+			RTT: s.Echo.RTT.Seconds(), LeastRTT: s.Echo.Least.Seconds(), Loss: s.Echo.Loss,
+		}
+	}
+	if x := s.IPv4; x.Local.IsValid() {
+		l.IPv4 = &IPv4{Address: x.Local.String(), DNS: []string{}}
+		if x.Peer.IsValid() {
+			l.IPv4.Peer = x.Peer.String()
+		}
+		for _, a := range x.DNS {
+			l.IPv4.DNS = append(l.IPv4.DNS, a.String())
+		}
+	}
+	if x := s.IPv6; x.Local.IsValid() {
+		l.IPv6 = &IPv6{Address: x.Local.String()}
+		if x.Peer.IsValid() {
+			l.IPv6.Peer = x.Peer.String()
+		}
+	}
+	return l
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
