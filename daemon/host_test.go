@@ -1,0 +1,231 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"linebond/kernel"
+	"linebond/netstate"
+)
+
+// fakeHost is a kernel's networking in memory.
+type fakeHost struct {
+	mu      sync.Mutex
+	state   netstate.State
+	cut     map[string]bool // Ethernet devices without carrier
+	blind   map[string]bool // devices whose Link fails
+	refuse  error           // what Apply answers
+	applies int
+	news    chan struct{} // Watch's; nil: nobody watches
+}
+
+func newHost(devices ...string) *fakeHost {
+	h := &fakeHost{cut: map[string]bool{}, blind: map[string]bool{}}
+	for _, name := range devices {
+		h.state.Links = append(h.state.Links, netstate.Link{Name: name, MTU: 1508})
+	}
+	return h
+}
+
+// change lets f alter the host, as another program would, and announces it.
+func (h *fakeHost) change(f func(*fakeHost)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f(h)
+	h.announce()
+}
+
+func (h *fakeHost) announce() {
+	select {
+	case h.news <- struct{}{}:
+	default:
+	}
+}
+
+// String lists the state.
+func (h *fakeHost) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state.String()
+}
+
+func (h *fakeHost) Observe(netstate.State) (netstate.State, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.state
+	s.Links, s.Addresses = slices.Clone(s.Links), slices.Clone(s.Addresses)
+	s.Routes, s.Sysctls = slices.Clone(s.Routes), slices.Clone(s.Sysctls)
+	return s, nil
+}
+
+func (h *fakeHost) Apply(ops []netstate.Op) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.applies++
+	if len(ops) == 0 {
+		return nil
+	}
+	if h.refuse != nil {
+		return h.refuse
+	}
+	var errs []error
+	for _, op := range ops {
+		if device := deviceOf(op); device != "" && h.link(device) == nil {
+			errs = append(errs, fmt.Errorf("%v: no such device", op))
+			continue
+		}
+		h.apply(op)
+	}
+	h.announce()
+	return errors.Join(errs...)
+}
+
+// deviceOf returns the device that an operation needs to be there, if any: it
+// may have gone since Observe.
+func deviceOf(op netstate.Op) string {
+	switch op := op.(type) {
+	case netstate.SetUp:
+		return op.Device
+	case netstate.SetMTU:
+		return op.Device
+	case netstate.AddAddress:
+		return op.Address.Device
+	case netstate.AddRoute:
+		return op.Route.Device
+	}
+	return ""
+}
+
+func (h *fakeHost) apply(op netstate.Op) {
+	s := &h.state
+	switch op := op.(type) {
+	case netstate.AddLink:
+		op.Link.MTU = 1508
+		s.Links = append(s.Links, op.Link)
+	case netstate.SetUp:
+		h.link(op.Device).Up = true
+	case netstate.SetMTU:
+		h.link(op.Device).MTU = op.MTU
+	case netstate.AddAddress:
+		s.Addresses = append(s.Addresses, op.Address)
+	case netstate.DeleteAddress:
+		s.Addresses = slices.DeleteFunc(s.Addresses, func(a netstate.Address) bool { return a == op.Address })
+	case netstate.AddRoute:
+		s.Routes = append(s.Routes, op.Route)
+	case netstate.DeleteRoute:
+		s.Routes = slices.DeleteFunc(s.Routes, func(r netstate.Route) bool { return r == op.Route })
+	case netstate.SetSysctl:
+		s.Sysctls = slices.DeleteFunc(s.Sysctls, func(c netstate.Sysctl) bool { return c.Key == op.Sysctl.Key })
+		s.Sysctls = append(s.Sysctls, op.Sysctl)
+	case netstate.DeleteLink:
+		h.remove(op.Device)
+	}
+}
+
+// link returns a device, or nil if there is none of that name.
+func (h *fakeHost) link(name string) *netstate.Link {
+	for i := range h.state.Links {
+		if h.state.Links[i].Name == name {
+			return &h.state.Links[i]
+		}
+	}
+	return nil
+}
+
+// remove takes a device away with all that is on it.
+func (h *fakeHost) remove(device string) {
+	s := &h.state
+	s.Links = slices.DeleteFunc(s.Links, func(l netstate.Link) bool { return l.Name == device || l.VLAN.Parent == device })
+	s.Addresses = slices.DeleteFunc(s.Addresses, func(a netstate.Address) bool { return a.Device == device })
+	s.Routes = slices.DeleteFunc(s.Routes, func(r netstate.Route) bool { return r.Device == device })
+	s.Sysctls = slices.DeleteFunc(s.Sysctls, func(c netstate.Sysctl) bool { return strings.Contains(c.Key, "/"+device+"/") })
+}
+
+func (h *fakeHost) Watch(ctx context.Context) (<-chan struct{}, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	news := make(chan struct{}, 1)
+	h.news = news
+	context.AfterFunc(ctx, func() { h.die(news) })
+	return news, nil
+}
+
+// die ends the announcements on a channel, if it is still Watch's.
+func (h *fakeHost) die(news chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.news == news {
+		h.news = nil
+		close(news)
+	}
+}
+
+func (h *fakeHost) Link(device string) (kernel.LinkInfo, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.blind[device] {
+		return kernel.LinkInfo{}, errors.New("looking up " + device + ": netlink is tired")
+	}
+	l := h.link(device)
+	if l == nil {
+		return kernel.LinkInfo{}, nil
+	}
+	return kernel.LinkInfo{Exists: true, Up: l.Up, Carrier: l.Up && !h.cut[device], MTU: l.MTU}, nil
+}
+
+func (h *fakeHost) Counters(device string) (rxBytes, txBytes, rxPackets, txPackets uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.link(device) == nil {
+		return 0, 0, 0, 0, errors.New("no such device")
+	}
+	return 1000, 2000, 10, 20, nil
+}
+
+// fakeResolvers keeps what is published, by the name of the line.
+type fakeResolvers struct {
+	mu      sync.Mutex
+	servers map[string][]netip.Addr
+	refuse  error // what Clear answers
+}
+
+func (r *fakeResolvers) Set(_, line string, servers []netip.Addr) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.servers[line] = servers
+	return nil
+}
+
+func (r *fakeResolvers) Clear(line string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuse != nil {
+		return r.refuse
+	}
+	delete(r.servers, line)
+	return nil
+}
+
+func (r *fakeResolvers) Cleanup() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.servers)
+	return nil
+}
+
+func (r *fakeResolvers) of(line string) []netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.servers[line]
+}
+
+func (r *fakeResolvers) setRefuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuse = err
+}

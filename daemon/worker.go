@@ -1,0 +1,319 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"linebond/config"
+	"linebond/line"
+	"linebond/wire"
+)
+
+// worker is the goroutine that owns one line: it turns what happens into the
+// line's events and carries out its actions. Others talk to it by channel.
+type worker struct {
+	cfg     config.Line
+	effects Effects
+	log     *logger
+	changed func() // tells the supervisor that latest is new
+
+	// The supervisor's own.
+	told   line.Link // what the line was last told of
+	halted bool
+
+	line    *line.Line
+	events  chan line.Event
+	links   newest[line.Link]
+	stop    newest[line.Cause]
+	queries chan chan line.Status
+	done    chan struct{}
+	latest  atomic.Pointer[line.Status]
+
+	pending   []line.Event // what carrying out actions has led to
+	timers    [line.NumTimers]*time.Timer
+	discovery Discovery
+	early     Early
+	session   Session
+	ended     []zap.Field // about the session that has just ended
+	last      said
+}
+
+// newest is a channel on which what is put replaces what was not yet taken.
+// Only one goroutine may put.
+type newest[T any] chan T
+
+func (n newest[T]) put(v T) {
+	select {
+	case <-n:
+	default:
+	}
+	n <- v
+}
+
+func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func()) *worker {
+	w := &worker{
+		cfg: cfg, effects: e, log: &logger{Logger: log.With(zap.String("line", cfg.Name))}, changed: changed,
+		line:    line.New(cfg, randomBytes),
+		events:  make(chan line.Event),
+		links:   make(newest[line.Link], 1),
+		stop:    make(newest[line.Cause], 1),
+		queries: make(chan chan line.Status),
+		done:    make(chan struct{}),
+	}
+	w.keep(w.line.Status())
+	return w
+}
+
+// randomBytes fills b; crypto/rand cannot fail.
+func randomBytes(b []byte) { _, _ = rand.Read(b) }
+
+// run lives as long as the line: until stop has led to Stopped, or ctx ends,
+// which closes the session without ceremony.
+func (w *worker) run(ctx context.Context) {
+	defer close(w.done)
+	defer w.closeSockets()
+	select {
+	case link := <-w.links:
+		w.handle(line.LinkChanged{Link: link})
+	default: // there is no such device, as the line believes already
+	}
+	w.handle(line.Start{Stale: w.loadSession()})
+	for stopping := false; !stopping || w.line.Status().State != line.Stopped; {
+		select {
+		case <-ctx.Done():
+			return
+		case cause := <-w.stop:
+			stopping = true
+			w.handle(line.Down{Cause: cause})
+		case e := <-w.events:
+			if !stopping || !wakes(e) {
+				w.handle(e)
+			}
+		case link := <-w.links:
+			w.handle(line.LinkChanged{Link: link})
+		case f, ok := <-discoveryFrames(w.discovery):
+			w.discoveryFrame(f, ok)
+		case f, ok := <-sessionFrames(w.session):
+			w.sessionFrame(f, ok)
+		case reply := <-w.queries:
+			reply <- w.line.Status()
+		}
+	}
+}
+
+// wakes says whether an event would bring a line back that is being stopped.
+func wakes(e line.Event) bool {
+	switch e.(type) {
+	case line.Up, line.Redial:
+		return true
+	}
+	return false
+}
+
+func discoveryFrames(d Discovery) <-chan wire.DiscoveryFrame {
+	if d == nil {
+		return nil
+	}
+	return d.Frames()
+}
+
+func sessionFrames(s Session) <-chan wire.SessionFrame {
+	if s == nil {
+		return nil
+	}
+	return s.Frames()
+}
+
+// post hands an event to the worker from another goroutine.
+func (w *worker) post(ctx context.Context, e line.Event) error {
+	select {
+	case w.events <- e:
+		return nil
+	case <-w.done:
+		return errClosing
+	case <-ctx.Done():
+		return errBusy
+	}
+}
+
+// halt asks the worker to close the line for the cause given, and to end. A
+// later cause replaces an earlier one. For the supervisor.
+func (w *worker) halt(c line.Cause) {
+	w.halted = true
+	w.stop.put(c)
+}
+
+// tellLink tells the line of the Ethernet device below it, if it does not know
+// yet. For the supervisor.
+func (w *worker) tellLink(link line.Link) {
+	if link != w.told {
+		w.told = link
+		w.links.put(link)
+	}
+}
+
+// status asks the worker for the line's state of this moment; a worker that is
+// busy until ctx ends has the last one that it told.
+func (w *worker) status(ctx context.Context) line.Status {
+	reply := make(chan line.Status, 1)
+	select {
+	case w.queries <- reply:
+		return <-reply
+	case <-w.done:
+	case <-ctx.Done():
+	}
+	return *w.latest.Load()
+}
+
+func (w *worker) discoveryFrame(f wire.DiscoveryFrame, ok bool) {
+	if ok {
+		w.handle(line.DiscoveryFrame{Src: f.Src, Payload: f.Payload})
+		return
+	}
+	err := w.discovery.Err()
+	w.closeDiscovery()
+	w.handle(line.DiscoveryFailed{Err: err})
+}
+
+func (w *worker) sessionFrame(f wire.SessionFrame, ok bool) {
+	if ok {
+		w.handle(line.Frame{Protocol: f.Protocol, Payload: f.Payload})
+		return
+	}
+	err := w.session.Err()
+	w.closeSession()
+	w.handle(line.SessionLost{Err: err})
+}
+
+// handle gives the line an event, and then those that its actions led to.
+func (w *worker) handle(e line.Event) {
+	w.pending = append(w.pending, e)
+	for len(w.pending) > 0 {
+		e := w.pending[0]
+		w.pending = w.pending[1:]
+		for _, a := range w.line.Handle(time.Now(), e) {
+			w.carryOut(a)
+		}
+	}
+}
+
+func (w *worker) carryOut(a line.Action) {
+	switch a := a.(type) {
+	case line.OpenDiscovery:
+		w.openDiscovery()
+	case line.SendDiscovery:
+		if w.discovery != nil {
+			w.check(w.discovery.Send(a.Dst, a.Payload))
+		}
+	case line.OpenSession:
+		w.openSession(a)
+	case line.SendFrame:
+		if w.session != nil {
+			w.check(w.session.Send(a.Protocol, a.Payload))
+		}
+	case line.CreateUnit:
+		if w.session == nil {
+			return // it has been lost a moment ago; the line will hear of it
+		}
+		if err := w.session.CreateUnit(w.cfg.Device); err != nil {
+			w.pending = append(w.pending, line.SessionFailed{Err: err})
+		}
+	case line.Close:
+		w.closeSockets()
+	case line.SaveSession:
+		w.check(w.saveSession(a.Session))
+	case line.ForgetSession:
+		w.check(w.forgetSession())
+	case line.SetTimer:
+		w.setTimer(a)
+	case line.StatusChanged:
+		w.tell(a.Status)
+		w.keep(a.Status)
+	}
+}
+
+// check logs an error that the line itself need not know: what was not sent
+// will be missed, and repeated.
+func (w *worker) check(err error) {
+	if err != nil {
+		w.log.write(zapcore.WarnLevel, "error", zap.Error(err))
+	}
+}
+
+func (w *worker) openDiscovery() {
+	w.closeDiscovery()
+	discovery, err := w.effects.OpenDiscovery(w.cfg.Link(), w.cfg.Priority)
+	if err == nil {
+		w.discovery = discovery
+		w.early, err = w.effects.OpenEarly(w.cfg.Link())
+	}
+	if err != nil {
+		w.pending = append(w.pending, line.DiscoveryFailed{Err: err})
+	}
+}
+
+func (w *worker) openSession(a line.OpenSession) {
+	session, err := w.effects.OpenSession(wire.SessionConfig{
+		Device: w.cfg.Link(), AC: a.Session.AC, ID: a.Session.ID, Priority: w.cfg.Priority,
+	}, w.early)
+	w.closeEarly()
+	if err != nil {
+		w.pending = append(w.pending, line.SessionFailed{Err: err})
+		return
+	}
+	w.session = session
+	w.pending = append(w.pending, line.SessionOpened{})
+}
+
+func (w *worker) setTimer(a line.SetTimer) {
+	if t := w.timers[a.Timer]; t != nil {
+		t.Stop()
+	}
+	w.timers[a.Timer] = time.AfterFunc(a.Delay, func() {
+		_ = w.post(context.Background(), line.TimerFired{Timer: a.Timer, Generation: a.Generation}) // nobody waits for it once the worker has ended
+	})
+}
+
+// keep publishes the line's status to the supervisor.
+func (w *worker) keep(s line.Status) {
+	w.latest.Store(&s)
+	w.changed()
+}
+
+func (w *worker) closeSockets() {
+	w.closeSession()
+	w.closeDiscovery()
+	for _, t := range w.timers {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+func (w *worker) closeSession() {
+	if w.session != nil {
+		w.settle()
+		w.check(w.session.Close())
+		w.session = nil
+	}
+}
+
+func (w *worker) closeDiscovery() {
+	w.closeEarly()
+	if w.discovery != nil {
+		w.check(w.discovery.Close())
+		w.discovery = nil
+	}
+}
+
+func (w *worker) closeEarly() {
+	if w.early != nil {
+		w.check(w.early.Close())
+		w.early = nil
+	}
+}
