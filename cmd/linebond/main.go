@@ -1,0 +1,108 @@
+// Command linebond dials PPPoE lines and keeps them up. This folder holds its
+// command line, a file per verb; what the verbs do is in the other packages.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"linebond/control"
+)
+
+// paths are the folders that all verbs take.
+type paths struct{ config, runtime string }
+
+func (p paths) client() *control.Client {
+	return control.NewClient(filepath.Join(p.runtime, "linebond.sock"))
+}
+
+// absolute makes both paths so, whatever the working directory.
+func (p *paths) absolute() error {
+	for _, s := range []*string{&p.config, &p.runtime} {
+		path, err := filepath.Abs(*s)
+		if err != nil {
+			return err
+		}
+		*s = path
+	}
+	return nil
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := root().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "linebond:", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	var p paths
+	c := &cobra.Command{
+		Use:               "linebond",
+		Short:             "Dial PPPoE lines and keep them up",
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return p.absolute() },
+		Args:              cobra.ArbitraryArgs,
+		RunE:              noVerb,
+
+		SuggestionsMinimumDistance: 2,
+	}
+	c.SetFlagErrorFunc(usage)
+	c.PersistentFlags().StringVar(&p.config, "config", "/etc/linebond", "folder of linebond.toml and lines.d/")
+	c.PersistentFlags().StringVar(&p.runtime, "runtime-dir", "/run/linebond", "folder of the control socket, state and resolv.conf files")
+	c.AddCommand(runCommand(&p), checkCommand(&p), statusCommand(&p), reloadCommand(&p), versionCommand())
+	c.AddCommand(lineCommands(&p)...)
+	return c
+}
+
+// noVerb answers a call without a verb, or with one that there is not.
+func noVerb(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	err := fmt.Errorf("there is no verb %q", args[0])
+	if similar := c.SuggestionsFor(args[0]); len(similar) > 0 {
+		err = fmt.Errorf("%w; is it %s that you mean?", err, strings.Join(similar, " or "))
+	}
+	return usage(c, err)
+}
+
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(c, fmt.Errorf("%s takes no arguments, but got %q", c.Name(), args[0]))
+	}
+	return nil
+}
+
+// usage adds to a usage mistake where help is.
+func usage(c *cobra.Command, err error) error {
+	return fmt.Errorf("%w (see `%s --help`)", err, c.CommandPath())
+}
+
+// version is the module's, as the Go toolchain recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
+		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "linebond", version()) },
+	}
+}
