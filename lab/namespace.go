@@ -32,6 +32,14 @@ func (n *Namespace) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
 }
 
+// Start starts a command of exec.Command in the namespace, as if the caller lived there: no other process comes before it.
+func (n *Namespace) Start(t testing.TB, cmd *exec.Cmd) error {
+	t.Helper()
+	var err error
+	n.Do(t, func() { err = cmd.Start() })
+	return err
+}
+
 // Run runs a command in the namespace to its end and returns its output. A status other than 0 fails the test.
 func (n *Namespace) Run(t testing.TB, name string, args ...string) string {
 	t.Helper()

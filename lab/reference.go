@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -50,9 +51,12 @@ func Dial(t testing.TB, c ReferenceConfig) (*Reference, error) {
 	} else {
 		args = append(args, "noipv6")
 	}
-	pppd := c.Namespace.Command("pppd", append(args, c.Options...)...)
+	pppd := exec.Command("pppd", append(args, c.Options...)...)
 	start := time.Now()
-	err := pppd.Run() // ends when IPCP is up, and leaves the session to a child
+	err := c.Namespace.Start(t, pppd)
+	if err == nil {
+		err = pppd.Wait() // it ends when IPCP is up, and leaves the session to a child
+	}
 	r.SetupIn = time.Since(start)
 	if err != nil {
 		return nil, errors.New("pppd: " + err.Error() + ":\n" + r.Log())
