@@ -1,0 +1,58 @@
+# make demo    one line, dialled on a real kernel against Debian's pppoe-server; about half a minute
+# make test    everything that CI checks; about ten minutes
+# make bench   linebond beside pppd, as ratios
+# make build   bin/linebond
+# make install /usr/local/bin/linebond, the systemd unit, and example files in /etc/linebond
+
+SHELL   := /bin/bash
+LAB     := user-mode-linux kmod iproute2 iputils-ping ppp pppoe iperf3
+TESTING := gcc libc6-dev rsyslog openresolv
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+export GOFLAGS := -buildvcs=auto
+
+.PHONY: build demo test bench lint fuzz install packages-lab packages-test
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linebond ./cmd/linebond
+
+demo: packages-lab
+	@go test -c -tags demo -o bin/demo ./lab/e2e
+	@cd lab/e2e && ../../bin/demo -test.run '^TestDemo$$'
+
+test: packages-lab packages-test lint
+	go test -race -timeout 30m ./...
+
+bench: packages-lab
+	go test -run '^$$' -bench . -benchmem ./ppp ./pppoe ./lcp
+	go test -count 1 -tags bench -run TestBench -timeout 30m -v ./lab/e2e | grep -v '^[=-]'
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./...
+	go vet -tags 'bench demo' ./lab/e2e
+	go tool staticcheck ./...
+	go mod verify
+
+# Each fuzz target for FUZZTIME. Not part of make test, which runs their seeds.
+FUZZTIME ?= 20s
+fuzz:
+	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+install: build
+	install -D bin/linebond $(DESTDIR)$(PREFIX)/bin/linebond
+	install -D -m 644 configs/linebond.service $(DESTDIR)/etc/systemd/system/linebond.service
+	install -d -m 755 $(DESTDIR)/etc/linebond/lines.d
+	test -e $(DESTDIR)/etc/linebond/linebond.toml || install -m 644 configs/linebond.toml $(DESTDIR)/etc/linebond/linebond.toml
+	install -m 644 configs/lines.d/example.toml $(DESTDIR)/etc/linebond/lines.d/example.toml.sample
+
+# Debian packages, where one of them is missing.
+packages-lab: WANTED := $(LAB)
+packages-test: WANTED := $(TESTING)
+packages-lab packages-test:
+	@missing=; for p in $(WANTED); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+		$$as_root apt-get update -q && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -q -y --no-install-recommends $$missing; fi
