@@ -162,7 +162,7 @@ func TestSession(t *testing.T) {
 			if l.router.Ping("", server, test.mtu-27) == nil {
 				t.Errorf("a packet of more than %d bytes passed", test.mtu)
 			}
-			if err := l.router.HasAddress(status.Device, "203.0.113.10 peer 198.51.100.1/32"); err != nil {
+			if err := l.router.HasAddress(status.Device, status.IPv4.Address+" peer 198.51.100.1/32"); err != nil {
 				t.Error(err)
 			}
 			if test.log != "" {
@@ -249,7 +249,7 @@ func TestStatus(t *testing.T) {
 	l := newLine(t, set{})
 	l.up(t)
 	table, err := l.linebond.Run("status")
-	if err != nil || !strings.Contains(table, "203.0.113.10") {
+	if err != nil || !strings.Contains(table, "203.0.113.1") {
 		t.Errorf("status: %v\n%s", err, table)
 	}
 	text, err := l.linebond.Run("status", "--json")
