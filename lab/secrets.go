@@ -38,7 +38,12 @@ func writeSecrets(t testing.TB, name, lines string) {
 		all.WriteString(l)
 	}
 	for _, file := range []string{"/etc/ppp/pap-secrets", "/etc/ppp/chap-secrets"} {
-		if err := os.WriteFile(file, []byte(all.String()), 0o600); err != nil {
+		// By rename: a pppd that reads it meanwhile must not find half of it.
+		err := os.WriteFile(file+".new", []byte(all.String()), 0o600)
+		if err == nil {
+			err = os.Rename(file+".new", file)
+		}
+		if err != nil {
 			t.Fatalf("writing pppd's secrets: %v", err)
 		}
 	}
