@@ -75,13 +75,13 @@ func (p *Plan) device(m Member) {
 	p.link(netstate.Link{Name: s.Device, Line: true, Up: s.Carries(), MTU: s.Session.MTU})
 	if s.IPv4.Local.IsValid() {
 		p.address(s.Device, s.IPv4.Local, s.IPv4.Peer)
-		p.route(m, netstate.DefaultIPv4)
+		p.route(m)
 	}
 	if s.IPv6.Local.IsValid() {
 		p.address(s.Device, s.IPv6.Local, s.IPv6.Peer)
-		p.route(m, netstate.DefaultIPv6)
-		// Router advertisements give the addresses of wider scope; 2 takes them
-		// on a host that forwards, too.
+		// Router advertisements give the addresses of wider scope, and with them
+		// the default route: one by ourselves would draw packets to a line that
+		// has link-local addresses alone. 2 takes them on a host that forwards, too.
 		p.State.Sysctls = append(p.State.Sysctls, netstate.Sysctl{Key: "net/ipv6/conf/" + s.Device + "/accept_ra", Value: "2"})
 	}
 }
@@ -90,13 +90,13 @@ func (p *Plan) address(device string, local, peer netip.Addr) {
 	p.State.Addresses = append(p.State.Addresses, netstate.PeerAddress(device, local, peer))
 }
 
-// route wants a default route by device: all lines may have the same peer.
-func (p *Plan) route(m Member, destination netip.Prefix) {
+// route wants an IPv4 default route by device: all lines may have the same peer.
+func (p *Plan) route(m Member) {
 	if !m.Config.DefaultRoute || !m.Status.Carries() {
 		return
 	}
 	p.State.Routes = append(p.State.Routes, netstate.Route{
-		Destination: destination, Device: m.Status.Device, Metric: m.Config.Metric,
+		Destination: netstate.DefaultIPv4, Device: m.Status.Device, Metric: m.Config.Metric,
 	})
 }
 

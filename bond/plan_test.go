@@ -64,7 +64,6 @@ func TestNew(t *testing.T) {
 link ppp-a up mtu 1492 line
 address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
 address fe80::a peer fe80::1/128 dev ppp-a
-route -6 default dev ppp-a proto 108 metric 200
 route default dev ppp-a proto 108 metric 200
 sysctl net/ipv6/conf/ppp-a/accept_ra=2`, dns},
 		"held: the addresses stay": {[]Member{member(func(m *Member) { m.Status.State = line.Held })}, `link eth1 up
@@ -81,7 +80,6 @@ sysctl net/ipv6/conf/ppp-a/accept_ra=2`, nil},
 		"IPv6 only": {[]Member{member(func(m *Member) { m.Status.IPv4 = line.IPv4{} })}, `link eth1 up
 link ppp-a up mtu 1492 line
 address fe80::a peer fe80::1/128 dev ppp-a
-route -6 default dev ppp-a proto 108 metric 200
 sysctl net/ipv6/conf/ppp-a/accept_ra=2`, nil},
 		"IPv4 only":  {[]Member{only4(nil)}, up4, dns},
 		"no servers": {[]Member{only4(func(m *Member) { m.Status.IPv4.DNS = nil })}, up4, nil},

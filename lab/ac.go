@@ -33,6 +33,10 @@ type ACConfig struct {
 	// they pass through a process per session, as Debian's pppoe-server has it (less than 100 Mbit/s).
 	Kernel bool
 
+	// ReuseIDs has each start of the AC count session ids from the same number, as a device without a memory does. Without it, ids of a
+	// former start mean nothing to the next one.
+	ReuseIDs bool
+
 	Options []string // more lines for pppd's option file, such as "lcp-echo-interval 1"
 }
 
@@ -115,7 +119,7 @@ func (a *AC) Start(t testing.TB) {
 	args := []string{
 		"-F", "-I", a.config.Device, "-C", a.config.Name, "-O", a.path("options"),
 		"-L", a.config.Local.String(), "-R", a.config.Pool.String(), "-N", strconv.Itoa(maxSessions),
-		"-o", strconv.Itoa(a.starts * 100), // session ids of a former start mean nothing to this one
+		"-o", strconv.Itoa(a.firstID()),
 	}
 	if a.config.Service != "" {
 		args = append(args, "-S", a.config.Service)
@@ -131,6 +135,13 @@ func (a *AC) Start(t testing.TB) {
 	}
 	a.server = server
 	Eventually(t, 5*time.Second, a.listening)
+}
+
+func (a *AC) firstID() int {
+	if a.config.ReuseIDs {
+		return 100
+	}
+	return 100 * a.starts
 }
 
 // listening looks for the packet socket of discovery (ethertype 8863), whose inode the server must hold.

@@ -91,11 +91,24 @@ func (d *differ) setSysctls() {
 	}
 }
 
-// setLinks sets MTUs and sets links up.
+// setLinks sets MTUs and sets links up. The kernel makes a VLAN device with its parent's MTU and lowers it with the parent's, but does not
+// raise it: ours follow in both directions.
 func (d *differ) setLinks() {
+	mtu := map[string]int{} // as it will be
 	for _, w := range d.want.Links {
-		if h, ok := d.haveLink[w.Name]; ok && w.MTU != 0 && w.MTU != h.MTU {
-			d.ops = append(d.ops, SetMTU{Device: w.Name, MTU: w.MTU})
+		h, ok := d.haveLink[w.Name]
+		if !ok {
+			continue
+		}
+		mtu[w.Name] = h.MTU
+		switch {
+		case w.MTU != 0:
+			mtu[w.Name] = w.MTU
+		case h.Ours && mtu[h.VLAN.Parent] != 0:
+			mtu[w.Name] = mtu[h.VLAN.Parent]
+		}
+		if made := h.Ours && h.MTU == 0; mtu[w.Name] != h.MTU && !made {
+			d.ops = append(d.ops, SetMTU{Device: w.Name, MTU: mtu[w.Name]})
 		}
 	}
 	for _, w := range d.want.Links {

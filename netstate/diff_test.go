@@ -134,6 +134,18 @@ func TestDiff(t *testing.T) {
 			},
 		},
 		{
+			name: "VLANs of ours follow their parent's MTU, up both levels; another's does not",
+			want: State{Links: append(ethernet("eth1", []uint16{100, 101}, Dot1AD, 0), ethernet("eth2", []uint16{7}, Dot1Q, 0)...)},
+			have: State{Links: []Link{
+				{Name: "eth1", Up: true, MTU: 1508},
+				{Name: "eth1.100", Up: true, MTU: 1500, Ours: true, VLAN: VLAN{Parent: "eth1", ID: 100, Protocol: Dot1AD}},
+				{Name: "eth1.100.101", Up: true, MTU: 1500, Ours: true, VLAN: VLAN{Parent: "eth1.100", ID: 101, Protocol: Dot1Q}},
+				{Name: "eth2", Up: true, MTU: 1508},
+				{Name: "eth2.7", Up: true, MTU: 1500, VLAN: VLAN{Parent: "eth2", ID: 7, Protocol: Dot1Q}},
+			}},
+			ops: []string{"ip link set dev eth1.100 mtu 1508", "ip link set dev eth1.100.101 mtu 1508"},
+		},
+		{
 			name: "a VLAN that someone else made is used as it is",
 			want: lineUp(),
 			have: lineUp().with(func(s *State) {

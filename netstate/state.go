@@ -49,7 +49,7 @@ type Link struct {
 	Ours bool // a VLAN device of our own making
 	Line bool // a line's PPP device, whose addresses are ours; it lives as long as a file descriptor and is not made here
 	Up   bool // administratively up
-	MTU  int  // in bytes; 0 in a wanted link: as it is
+	MTU  int  // in bytes; 0 in a wanted link: as it is, and for a VLAN of ours as its parent's
 }
 
 // VLAN says how an IEEE 802.1Q VLAN device sits on its parent. A wanted VLAN's parent is to be wanted too.

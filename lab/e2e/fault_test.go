@@ -98,6 +98,28 @@ func TestCarrier(t *testing.T) {
 	}
 }
 
+// TestMTURaised: the advice of the log entry is all that is needed.
+func TestMTURaised(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, set{cable: lab.CableConfig{MTU: 1508}})
+	l.router.Run(t, "ip", "link", "set", "eth1", "mtu", "1500")
+	if s := l.up(t); s.Session.MTU != 1492 {
+		t.Errorf("%+v", s.Session)
+	}
+	l.router.Run(t, "ip", "link", "set", "eth1", "mtu", "1508")
+	lab.Eventually(t, limit, func() error {
+		s, err := l.linebond.Line("a")
+		if err == nil && (s.State != "up" || s.Session.MTU != 1500) {
+			err = fmt.Errorf("%s: %+v", s.State, s.Session)
+		}
+		return err
+	})
+	l.isUp(t)
+	if err := l.router.Ping("", server, 1500-28); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestForeignHand: what somebody else takes away comes back.
 func TestForeignHand(t *testing.T) {
 	t.Parallel()
