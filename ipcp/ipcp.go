@@ -44,11 +44,18 @@ func (c *Client) Reset() {
 	*c = Client{address: zero, peer: zero, dns: [2]netip.Addr{zero, zero}, rejected: map[uint8]bool{}}
 }
 
-// Address is the address that the peer assigned to us; invalid if none.
+// Address is the address that the peer assigned to us; invalid if none, or
+// none that a host can have.
 func (c *Client) Address() netip.Addr { return valid(c.address) }
 
-// Peer is the peer's own address; invalid if it keeps that to itself.
-func (c *Client) Peer() netip.Addr { return valid(c.peer) }
+// Peer is the peer's own address; invalid if it keeps that to itself, or names
+// one that it cannot have: ours, or none that a host can have.
+func (c *Client) Peer() netip.Addr {
+	if c.peer == c.address {
+		return netip.Addr{}
+	}
+	return valid(c.peer)
+}
 
 // DNS are the servers that the peer named, none to two.
 func (c *Client) DNS() []netip.Addr {
@@ -61,9 +68,11 @@ func (c *Client) DNS() []netip.Addr {
 	return servers
 }
 
-// valid turns 0.0.0.0, "not known yet", into the invalid address.
+// valid turns an address that no host on a network can have into the invalid
+// one: 0.0.0.0/8, of which 0.0.0.0 is "not known yet", 127.0.0.0/8, 224.0.0.0/4,
+// and 240.0.0.0/4 with 255.255.255.255 (RFC 6890 section 2.2.2).
 func valid(a netip.Addr) netip.Addr {
-	if a.IsUnspecified() {
+	if first := a.As4()[0]; first == 0 || first == 127 || first >= 224 {
 		return netip.Addr{}
 	}
 	return a

@@ -246,6 +246,40 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// TestAddressesOfNoHost: what cannot be a host's is not taken for an address.
+func TestAddressesOfNoHost(t *testing.T) {
+	for _, tt := range []struct {
+		a    string
+		host bool
+	}{
+		{"0.0.0.1", false}, {"0.255.255.255", false}, {"1.0.0.1", true},
+		{"126.255.255.254", true}, {"127.0.0.1", false}, {"127.255.255.255", false}, {"128.0.0.1", true},
+		{"169.254.1.1", true}, {"223.255.255.254", true},
+		{"224.0.0.1", false}, {"239.255.255.255", false}, {"240.0.0.1", false}, {"255.255.255.255", false},
+	} {
+		a, want := netip.MustParseAddr(tt.a), none
+		var dns []netip.Addr
+		if tt.host {
+			want, dns = a, []netip.Addr{a}
+		}
+		c := ipcp.NewClient()
+		c.Nak([]ppp.Option{{Type: 3, Data: a.AsSlice()}, {Type: 131, Data: a.AsSlice()}})
+		if d := cmp.Diff(dns, c.DNS(), addrs); c.Address() != want || d != "" {
+			t.Errorf("%v: address %v, DNS %v", a, c.Address(), c.DNS())
+		}
+		c = ipcp.NewClient()
+		if code, _ := c.Judge([]ppp.Option{{Type: 3, Data: a.AsSlice()}}); code != ppp.ConfigureAck || c.Peer() != want {
+			t.Errorf("%v: %v, peer %v", a, code, c.Peer())
+		}
+	}
+	c := ipcp.NewClient()
+	c.Nak(parse(t, assigned))
+	c.Judge(parse(t, assigned[:6]))
+	if c.Address() != remote || c.Peer() != none {
+		t.Errorf("address %v of ours, %v of a peer that says the same", c.Address(), c.Peer())
+	}
+}
+
 // TestLossyWire joins client and server by a wire of every vice.
 func TestLossyWire(t *testing.T) {
 	seeds := uint64(10000)
@@ -283,8 +317,8 @@ func FuzzOptions(f *testing.F) {
 		if err := ppptest.Refuse(c, b); err != nil {
 			t.Error(err)
 		}
-		for _, a := range append(c.DNS(), c.Address()) {
-			if a.IsValid() && (!a.Is4() || a.IsUnspecified()) {
+		for _, a := range append(c.DNS(), c.Address(), c.Peer()) {
+			if a.IsValid() && (!a.Is4() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast()) {
 				t.Errorf("obtained %v", a)
 			}
 		}

@@ -12,15 +12,17 @@ import (
 // protocol number (RFC 2516 section 4).
 const overhead = 8
 
-// dial begins a session with a broadcast PADI.
+// dial begins a session with a broadcast PADI. Before it goes the PADT of the
+// last session, whose end may not have been heard.
 func (l *Line) dial() {
 	l.emit(OpenDiscovery{})
-	if l.stale != nil {
-		l.emit(ForgetSession{}) // each PADI will say that it is over
-	}
 	l.client = pppoe.NewClient(l.clientConfig())
 	l.verdict, l.roundTrip, l.ended = Reason{}, 0, false
 	l.enter(Discovery, Reason{Cause: Dialling})
+	if l.stale != nil {
+		l.told = true
+		l.emit(SendDiscovery{l.stale.AC, l.stale.PADT("")})
+	}
 	l.discovery(l.client.Start())
 }
 
@@ -50,7 +52,6 @@ func (l *Line) discovery(actions []pppoe.Action) {
 		switch a.Kind {
 		case pppoe.Send:
 			l.asked = l.now
-			l.tellStale(a.Dst)
 			l.emit(SendDiscovery{a.Dst, slices.Clone(a.Payload)})
 		case pppoe.SetTimer:
 			l.setTimer(TimerDiscovery, a.Delay)
@@ -65,11 +66,14 @@ func (l *Line) discovery(actions []pppoe.Action) {
 	}
 }
 
-// tellStale goes ahead of each PADI, as any of them may be the first frame in a
-// while that gets through to the access concentrator.
-func (l *Line) tellStale(dst net.HardwareAddr) {
-	if broadcast := dst[0]&1 != 0; broadcast && l.stale != nil {
-		l.emit(SendDiscovery{l.stale.AC, l.stale.PADT("")})
+// forgetStale: the last session's PADT is sent by one dial alone, since an
+// access concentrator that has restarted may by then have given the same id to
+// another line. Called when that dial goes on or ends, which shows that its
+// socket could be opened; until then a crash leaves the session to the next process.
+func (l *Line) forgetStale() {
+	if l.told {
+		l.stale, l.told = nil, false
+		l.emit(ForgetSession{})
 	}
 }
 
@@ -80,6 +84,7 @@ func (l *Line) discoveryFailed(err error) {
 	case l.session != nil:
 		l.sessionLost(err)
 	case l.client != nil:
+		l.told = false // the PADT may not have gone out
 		l.end(Reason{SocketFailed, words(err)})
 	}
 }
@@ -102,6 +107,7 @@ func discoveryReason(f pppoe.Failure) Reason {
 // PADT of our session.
 func (l *Line) discoveryFrame(src net.HardwareAddr, payload []byte) {
 	if l.client != nil {
+		l.forgetStale()
 		actions := l.client.Receive(src, payload)
 		l.measure(actions)
 		l.discovery(actions)
@@ -120,7 +126,7 @@ func (l *Line) discoveryFrame(src net.HardwareAddr, payload []byte) {
 	case l.verdict.Cause != CauseNone && l.verdict.Cause != HungUp:
 		l.end(l.verdict) // the peer has said more by a Terminate-Request or a refusal
 	case l.status.State == Authenticate: // how some access concentrators refuse
-		l.end(Reason{AuthRefused, strings.TrimSpace("PADT " + message)})
+		l.end(Reason{AuthCut, strings.TrimSpace("PADT " + message)})
 	default:
 		l.end(Reason{PeerPADT, message})
 	}
@@ -142,7 +148,7 @@ func (l *Line) measure(actions []pppoe.Action) {
 
 func (l *Line) openSession(s *pppoe.Session) {
 	l.status.Counters.addClient(l.client)
-	l.client, l.stale = nil, nil
+	l.client = nil
 	l.session = s
 	l.status.Session = &Session{ID: s.ID, AC: s.AC, ACName: s.ACName, ServiceName: s.ServiceName}
 	l.emit(SaveSession{*s})

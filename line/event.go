@@ -104,7 +104,7 @@ type (
 	// SaveSession keeps the session's name for Start.Stale of the next process;
 	// ForgetSession says that it is over.
 	SaveSession struct{ Session pppoe.Session }
-	// ForgetSession says that the access concentrator knows that it is over.
+	// ForgetSession says that the access concentrator has been told of its end.
 	ForgetSession struct{}
 	// SetTimer asks for a TimerFired after Delay. It replaces the timer's
 	// earlier setting.

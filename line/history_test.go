@@ -186,6 +186,20 @@ var setupHistories = []history{
 		w.start()
 		w.run(10 * time.Second)
 	}},
+	{name: "session_of_another_line", play: func(w *world) { // the AC echoes no Host-Uniq
+		w.ac.dead = true
+		w.openErr = errors.New("operation already in progress")
+		w.start()
+		w.run(time.Millisecond)
+		w.fromAC(acMAC, pppoe.Packet{Code: pppoe.PADO, Tags: []pppoe.Tag{{Type: pppoe.TagACName, Value: []byte("bras1")}}})
+		w.fromAC(acMAC, pppoe.Packet{Code: pppoe.PADS, SessionID: 7})
+		w.run(time.Second)
+	}},
+	{name: "session_of_ours_fails", play: func(w *world) {
+		w.openErr = errors.New("no PPPoE in this kernel")
+		w.start()
+		w.run(10 * time.Millisecond)
+	}},
 	{name: "create_unit_fails", brief: true, play: func(w *world) {
 		w.unitErr = errors.New("ppp-a exists")
 		w.start()
@@ -212,6 +226,28 @@ var setupHistories = []history{
 		w.event(Redial{})
 		w.run(10 * time.Millisecond)
 	}},
+	{name: "stale_session_no_socket", play: func(w *world) {
+		w.discoveryErr = errors.New("network is down")
+		w.event(LinkChanged{w.link})
+		w.event(Start{Stale: &pppoe.Session{AC: acMAC, ID: 0x99}})
+		w.run(time.Second)
+		w.trace.note("now there is one; the AC does not listen")
+		w.discoveryErr, w.ac.dead = nil, true
+		w.run(20 * time.Second)
+	}},
+	{name: "stale_session_down_at_once", play: func(w *world) {
+		w.ac.dead = true
+		w.event(LinkChanged{w.link})
+		w.event(Start{Stale: &pppoe.Session{AC: acMAC, ID: 0x99}})
+		w.run(500 * time.Millisecond)
+		w.event(Down{Cause: Shutdown})
+	}},
+	{name: "vlan_device_missing", brief: true, cfg: func(c *config.Line) { c.VLAN = []uint16{101} }, play: func(w *world) {
+		w.link = Link{}
+		w.start()
+		w.setLink(Link{Exists: true, MTU: 1500})
+		w.setLink(Link{})
+	}},
 }
 
 var authHistories = []history{
@@ -230,6 +266,30 @@ var authHistories = []history{
 		w.ac.password = "other"
 		w.start()
 		w.run(75 * time.Minute)
+	}},
+	{name: "auth_cut_schedule", brief: true, play: func(w *world) { // without a word, from the beginning
+		w.ac.password = "other"
+		w.hold = drops(false, ppp.CHAP, 4)
+		w.start()
+		w.run(4 * time.Minute)
+	}},
+	{name: "auth_cut_after_success", brief: true, play: func(w *world) {
+		quiet(w)
+		w.run(time.Minute)
+		w.trace.note("RADIUS is out")
+		w.ac.password = "other"
+		w.hold = drops(false, ppp.CHAP, 4)
+		w.event(Redial{})
+		w.run(2 * time.Minute)
+		w.ac.bye = "padt"
+		w.run(2 * time.Minute)
+		w.trace.note("it is back")
+		w.ac.password, w.ac.bye = password, ""
+		w.awaitUp(31 * time.Second)
+		w.trace.note("the password is another indeed")
+		w.ac.password, w.hold = "other", nil
+		w.event(Redial{})
+		w.run(4 * time.Minute)
 	}},
 	{name: "auth_pause_outlasts_the_carrier", brief: true, play: func(w *world) {
 		w.ac.password = "other"

@@ -76,6 +76,29 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestRefusedForEver: a peer that refuses all that IPCP asks, while IPv6CP is
+// up, is not asked at the pace of the round trip.
+func TestRefusedForEver(t *testing.T) {
+	w := newWorld(t, testConfig(), zeros)
+	w.trace.off = true
+	requests := 0
+	w.hold = func(toAC bool, protocol ppp.Protocol, payload []byte) bool {
+		if !toAC || protocol != ppp.IPCP || ppp.Code(payload[0]) != ppp.ConfigureRequest {
+			return false
+		}
+		requests++
+		w.sessionToHost(w.session.ID, ppp.IPCP, ppp.Packet{Code: ppp.ConfigureNak, ID: payload[1], Data: payload[4:]}.Append(nil))
+		return true
+	}
+	w.start()
+	w.run(10 * time.Minute)
+	if w.state() != Running || requests < 50 || requests > 400 {
+		t.Errorf("%v after %d requests in 10 minutes", w.state(), requests)
+	}
+	w.hold = nil
+	w.awaitUp(time.Minute)
+}
+
 func TestNoSecretShows(t *testing.T) {
 	a := SendFrame{ppp.PAP, []byte(password)}
 	text, err := a.MarshalText()

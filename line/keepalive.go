@@ -2,27 +2,46 @@ package line
 
 import (
 	"fmt"
+	"time"
 
 	"linebond/ppp"
 )
 
+// After a loss of carrier the configured keepalive, of up to 100 minutes, would
+// be too patient: a session that is dead must be redialled soon.
+const (
+	heldInterval = time.Second
+	heldFailures = 5
+)
+
 // tick sends an Echo-Request, or ends a session whose peer has fallen silent.
 func (l *Line) tick() {
-	id, dead := l.keepalive.Tick(l.now)
+	k, held := &l.keepalive, l.status.State == Held
+	k.Interval, k.Failures = l.cfg.Keepalive.Interval, l.cfg.Keepalive.Failures
+	if held {
+		k.Interval, k.Failures = min(k.Interval, heldInterval), min(k.Failures, heldFailures)
+	}
+	id, dead := k.Tick(l.now)
 	if dead {
-		n := l.keepalive.Failures
-		l.end(Reason{EchoLost, fmt.Sprintf("%d of %d", n, n)})
+		l.end(Reason{EchoLost, fmt.Sprintf("%d of %d", k.Failures, k.Failures)})
 		return
 	}
-	if l.lcp.EchoUnsupported() {
-		l.keepalive.Alive()
+	if !held && l.lcp.EchoUnsupported() {
+		k.Alive()
 	}
 	l.emit(SendFrame{ppp.LCP, l.lcp.AppendEchoRequest(nil, id)})
-	l.setTimer(TimerKeepalive, l.keepalive.Interval)
+	l.setTimer(TimerKeepalive, k.Interval)
 }
 
 func (l *Line) echoReply(id uint8) {
 	l.keepalive.Reply(l.now, id)
+	l.alive()
+}
+
+// alive takes a proof that the peer is there, be it a Code-Reject of an
+// Echo-Request.
+func (l *Line) alive() {
+	l.keepalive.Alive()
 	if l.status.State == Held && l.link.Carrier {
 		l.proceed(Reason{Cause: CarrierBack})
 	}
@@ -36,7 +55,7 @@ func (l *Line) hold() {
 }
 
 // tryHeld asks at once whether the session has outlived the loss of carrier;
-// the first answer makes it Running again, silence ends it.
+// the first answer, even a Code-Reject, makes it Running again, silence ends it.
 func (l *Line) tryHeld() {
 	l.stopTimer(TimerHold)
 	l.keepalive.Alive()

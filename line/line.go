@@ -40,8 +40,9 @@ type Line struct {
 	roundTrip time.Duration // the least from such to its answer
 	session   *pppoe.Session
 	stale     *pppoe.Session // the last one, as long as its end may not have been heard
+	told      bool           // this dial has sent its PADT
 	verdict   Reason         // why the session is closing
-	ended     bool           // the peer has said that the session is over: no PADT is due
+	ended     bool           // the session is over for the peer, or is not ours: no PADT is due
 
 	lcp        *lcp.Link
 	auth       *auth.Client
@@ -57,6 +58,7 @@ type Line struct {
 	failures      int // dials without success in a row
 	shortSessions int // sessions in a row that were not up for long
 	authFailures  int
+	proven        bool      // the peer has accepted our credentials once
 	lastUp        time.Time // end of the last session that was up
 	notBefore     time.Time // the next dial after a failed authentication
 	redial        bool      // the operator asked for it
@@ -143,6 +145,7 @@ func (l *Line) timer(t Timer) {
 	case TimerDial:
 		l.dial()
 	case TimerDiscovery:
+		l.forgetStale()
 		l.discovery(l.client.Timeout())
 	case TimerLCP:
 		l.lcpTimeout()
@@ -200,7 +203,7 @@ func (l *Line) rest(r Reason, pause time.Duration) {
 	case !l.wanted:
 		l.enter(Stopped, r)
 	case !l.link.Exists:
-		l.enter(Unplugged, Reason{NoDevice, l.status.Link})
+		l.enter(Unplugged, l.noDevice())
 	case !l.link.Carrier:
 		if r.Cause != CarrierLost {
 			r = Reason{NoCarrier, l.status.Link}
@@ -212,6 +215,16 @@ func (l *Line) rest(r Reason, pause time.Duration) {
 		l.setTimer(TimerDial, pause)
 		l.enter(Waiting, r)
 	}
+}
+
+// noDevice names the device that is missing. A VLAN device, which the user
+// never named, is most likely missing because the one below it is.
+func (l *Line) noDevice() Reason {
+	detail := l.status.Link
+	if below := l.cfg.Interface; below != detail {
+		detail += " (is there a device " + below + "?)"
+	}
+	return Reason{NoDevice, detail}
 }
 
 // dialNow cuts a wait short, and forgets earlier failures.
@@ -248,11 +261,11 @@ func (l *Line) linkChanged(link Link) {
 	case s == Unplugged && existed != link.Exists:
 		l.rest(Reason{Cause: NoCarrier}, 0)
 	case had && !link.Exists && s != Waiting:
-		l.end(Reason{NoDevice, l.status.Link})
+		l.end(l.noDevice())
 	case had && !has && (s == Running || s == Held):
 		l.hold()
 	case s == Held && !link.Exists:
-		l.end(Reason{NoDevice, l.status.Link})
+		l.end(l.noDevice())
 	case had && !has:
 		l.end(Reason{CarrierLost, "on " + l.status.Link})
 	case !had && has && s == Held:

@@ -28,7 +28,7 @@ func (l *Line) startNetwork() {
 	l.ipv6cp.off = !l.cfg.IPv6 || l.status.Session.MTU < minIPv6MTU
 	l.enter(Network, Reason{Cause: NetworkStarted})
 	l.keepalive.Alive()
-	l.setTimer(TimerKeepalive, l.keepalive.Interval)
+	l.setTimer(TimerKeepalive, l.cfg.Keepalive.Interval)
 	for _, protocol := range []ppp.Protocol{ppp.IPCP, ppp.IPv6CP} {
 		if n := l.network(protocol); !n.off {
 			n.rejected, n.finished = false, false
@@ -88,8 +88,10 @@ func (l *Line) networkPacket(protocol ppp.Protocol, p ppp.Packet, payload []byte
 
 func (l *Line) networkUp(protocol ppp.Protocol) {
 	l.network(protocol).finished = false
+	kind := "IPv4"
 	switch {
 	case protocol == ppp.IPv6CP:
+		kind = "IPv6"
 		l.status.IPv6 = IPv6{l.ipv6Policy.Ours().LinkLocal(), l.ipv6Policy.Peer().LinkLocal()}
 	case !l.ipcpPolicy.Address().IsValid():
 		l.networkFailed(protocol, NoAddress)
@@ -97,7 +99,7 @@ func (l *Line) networkUp(protocol ppp.Protocol) {
 	default:
 		l.status.IPv4 = IPv4{l.ipcpPolicy.Address(), l.ipcpPolicy.Peer(), l.ipcpPolicy.DNS()}
 	}
-	l.networkChanged(Reason{Cause: Negotiated})
+	l.networkChanged(Reason{Negotiated, kind})
 }
 
 func (l *Line) networkDown(protocol ppp.Protocol) {
@@ -178,6 +180,9 @@ func (l *Line) protocolRejected(protocol ppp.Protocol) {
 		l.stopTimer(timerOf(protocol))
 		l.networkFailed(protocol, NetworkFailed)
 	case ppp.PAP, ppp.CHAP:
+		if l.status.State != Authenticate {
+			return // of a late frame: there is nothing left to prove
+		}
 		l.close(Reason{AuthUnsupported, "the peer asks for " + protocol.String() + " and rejects it"})
 	}
 }

@@ -30,7 +30,8 @@ const (
 	Looped
 	AuthUnsupported
 	AuthDemanded
-	AuthRefused
+	AuthRefused // by a PAP Nak or a CHAP Failure
+	AuthCut     // by the end of the session, which may mean something else
 	AuthAborted
 	AuthSilent
 	NetworkStarted
@@ -69,6 +70,7 @@ var causeWords = [...]string{
 	AuthUnsupported:  "no authentication method in common",
 	AuthDemanded:     "LCP opened",
 	AuthRefused:      "authentication refused",
+	AuthCut:          "authentication refused",
 	AuthAborted:      "authentication aborted",
 	AuthSilent:       "authentication timeout",
 	NetworkStarted:   "authenticated",

@@ -17,7 +17,9 @@ const (
 	retryNetwork = 30 * time.Second
 	// eager is for how long after a session a silent access concentrator is
 	// called at short intervals: a line is back within a second of its return.
-	eager = 30 * time.Minute
+	// A day outlasts the repairs of an ISP, and costs it three small frames in
+	// two seconds.
+	eager = 24 * time.Hour
 	// maxBackoff bounds the pause between dials.
 	maxBackoff = 30 * time.Second
 	// Some access concentrators lock out who tries a wrong password too often
@@ -56,7 +58,7 @@ func (l *Line) pauseAfter(c Cause) time.Duration {
 }
 
 func (l *Line) pauseAfterFailure(c Cause) time.Duration {
-	if c == AuthRefused || c == AuthAborted {
+	if l.refused(c) {
 		l.authFailures++
 		switch {
 		case l.authFailures%authTries != 0:
@@ -72,6 +74,14 @@ func (l *Line) pauseAfterFailure(c Cause) time.Duration {
 	}
 	l.failures++
 	return l.backoff(l.failures)
+}
+
+// refused says whether a dial that ended so follows the slow schedule. A
+// session that is cut off while we authenticate may be a refusal without words,
+// or an outage of the ISP's RADIUS servers: where the credentials have worked
+// before, it is held to be an outage.
+func (l *Line) refused(c Cause) bool {
+	return c == AuthRefused || c == AuthAborted || c == AuthCut && !l.proven
 }
 
 // backoff returns 1 s, 2 s, 4 s, ... up to maxBackoff for the n-th failure in

@@ -78,6 +78,10 @@ func (l *Line) lcpPacket(p ppp.Packet) {
 		if state == ppp.Opened && len(p.Data) >= 4 {
 			l.echoReply(p.ID)
 		}
+	case ppp.CodeReject:
+		if state == ppp.Opened && len(p.Data) > 0 && ppp.Code(p.Data[0]) == ppp.EchoRequest {
+			l.alive()
+		}
 	case ppp.TerminateRequest:
 		l.peerTerminates(state, p)
 		if l.lcp == nil {
@@ -98,15 +102,15 @@ func (l *Line) lcpPacket(p ppp.Packet) {
 }
 
 // peerTerminates notes why the session is about to close. In the middle of
-// authentication it means a refusal, even if the words for it come later or
-// have been lost.
+// authentication it most likely means a refusal, even if the words for it come
+// later or have been lost.
 func (l *Line) peerTerminates(state ppp.State, p ppp.Packet) {
 	reason := Reason{PeerTerminated, ppp.Printable(p.Data, maxDetail)}
 	switch {
 	case l.verdict.Cause != CauseNone:
 		return // known already
 	case l.status.State == Authenticate:
-		l.verdict = Reason{AuthRefused, strings.TrimSpace("terminated by peer " + reason.Detail)}
+		l.verdict = Reason{AuthCut, strings.TrimSpace("terminated by peer " + reason.Detail)}
 	case l.status.State == Establish && state != ppp.Opened:
 		reason = l.notEstablished(reason)
 		l.control(ppp.LCP, l.lcp.Receive(p)) // acknowledged all the same
@@ -269,7 +273,7 @@ func (l *Line) authenticate(actions []auth.Action) {
 			l.stopTimer(TimerAuth)
 		case auth.Success:
 			if l.status.State == Authenticate {
-				l.authFailures = 0
+				l.authFailures, l.proven = 0, true
 				l.startNetwork()
 			}
 		case auth.Failure:
@@ -289,7 +293,7 @@ func (l *Line) authFailed(a auth.Action) {
 	switch c := l.verdict.Cause; {
 	case l.status.State != Terminate:
 		l.close(reason)
-	case c == AuthRefused, c == PeerTerminated:
+	case c == AuthCut, c == PeerTerminated:
 		l.verdict = reason
 	}
 }
@@ -341,13 +345,20 @@ func (l *Line) sessionLost(err error) {
 
 // sessionFailed: it could not be opened, or its device could not be created.
 func (l *Line) sessionFailed(err error) {
-	if l.session != nil {
-		l.close(Reason{SessionBroken, words(err)})
+	if l.session == nil {
+		return
 	}
+	if l.lcp == nil && !l.session.Unique {
+		// The PADS may have been for another line on this wire, which has the
+		// session open: our PADT would end it.
+		l.ended = true
+	}
+	l.close(Reason{SessionBroken, words(err)})
 }
 
 // end is the end of a session, or of the attempt to have one.
 func (l *Line) end(r Reason) {
+	l.forgetStale()
 	if l.session != nil {
 		if !l.ended {
 			l.emit(SendDiscovery{l.session.AC, l.session.PADT("")})
@@ -357,7 +368,7 @@ func (l *Line) end(r Reason) {
 	}
 	l.emit(Close{})
 	pause := l.pauseAfter(r.Cause)
-	if r.Cause == AuthRefused || r.Cause == AuthAborted {
+	if l.refused(r.Cause) {
 		l.notBefore = l.now.Add(pause) // whatever the carrier does in the meantime
 	}
 	l.status.Counters = l.counters()

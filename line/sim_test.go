@@ -125,9 +125,9 @@ func TestSimulation(t *testing.T) {
 }
 
 // TestBackWithinASecond: a line that was up looks for its access concentrator
-// at least once a second for half an hour, and slower after that.
+// at least once a second for a day, and slower after that.
 func TestBackWithinASecond(t *testing.T) {
-	for _, away := range []time.Duration{10 * time.Second, 5 * time.Minute, 29 * time.Minute} {
+	for _, away := range []time.Duration{10 * time.Second, 5 * time.Minute, 3 * time.Hour} {
 		for offset := range 20 {
 			w := newSim(t, uint64(offset))
 			w.loss, w.duplicate, w.delay, w.jitter = 0, 0, time.Millisecond, 0
@@ -147,7 +147,7 @@ func TestEagerPADIs(t *testing.T) {
 	w.up()
 	w.run(time.Minute)
 	w.path = false
-	w.trace.b.Reset()
+	w.trace.off, w.check.hasty = true, true
 	if !w.runUntil(10*time.Second, func() bool { return w.state() == Discovery }) {
 		t.Fatal(w.state())
 	}
@@ -157,7 +157,7 @@ func TestEagerPADIs(t *testing.T) {
 		w.runUntil(time.Minute, func() bool { return w.line.asked.After(last) })
 		return w.line.asked.Sub(last)
 	}
-	for w.now < began+29*time.Minute {
+	for w.now < began+24*time.Hour-time.Minute {
 		if d := gap(); d > time.Second {
 			t.Fatalf("%v between PADIs, %v after the session", d, w.now-began)
 		}
@@ -168,7 +168,7 @@ func TestEagerPADIs(t *testing.T) {
 		longest = max(longest, gap())
 	}
 	if longest < 5*time.Second || longest > 40*time.Second {
-		t.Errorf("up to %v between PADIs after half an hour", longest)
+		t.Errorf("up to %v between PADIs after a day", longest)
 	}
 }
 

@@ -50,9 +50,10 @@ type world struct {
 	delay, jitter   time.Duration
 	hold            func(toAC bool, p ppp.Protocol, payload []byte) bool // drops a session frame; nil: none
 
-	openErr, unitErr error // what the next effects lead to
-	session          *pppoe.Session
-	discovery        bool
+	discoveryErr, openErr, unitErr error // what the next effects lead to
+
+	session   *pppoe.Session
+	discovery bool
 
 	queue queue
 	count int
@@ -167,6 +168,9 @@ func (w *world) event(e Event) {
 func (w *world) carryOut(a Action) []Event {
 	switch a := a.(type) {
 	case OpenDiscovery:
+		if w.discoveryErr != nil {
+			return []Event{DiscoveryFailed{w.discoveryErr}}
+		}
 		w.discovery = true
 	case SendDiscovery:
 		payload := bytes.Clone(a.Payload)

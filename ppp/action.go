@@ -13,12 +13,21 @@ func (a *Automaton) step(e event, p Packet, refused []Option) {
 	if c.do&tld != 0 {
 		a.emit(Action{Kind: LayerDown})
 	}
+	if e == evRCN && a.refused > maxRefused {
+		// The peer refuses whatever we ask. RFC 1661 leaves this open: its irc
+		// and scr would have us ask for ever, as fast as the peer refuses. From
+		// here on the state alone is the table's. The request that is due is
+		// left to the restart timer's next TO+, and the restart counter is not
+		// set back: Max-Configure ends the negotiation.
+		c.do &^= irc | scr
+		a.wait = a.times.Restart
+	}
 	a.count(c)
 	a.transmit(e, c, p, refused)
 	a.rearm(e, c)
 	a.state = c.next
 	if c.do&tlu != 0 {
-		a.kicked = false
+		a.refused, a.kicked = 0, false
 		a.emit(Action{Kind: LayerUp})
 	}
 	if c.do&tls != 0 {
@@ -28,6 +37,11 @@ func (a *Automaton) step(e event, p Packet, refused []Option) {
 		a.emit(Action{Kind: LayerFinished})
 	}
 }
+
+// maxRefused is how many of our requests the peer may refuse in one negotiation
+// and be asked again at once: about twice what honest haggling takes, with a
+// Max-Failure of 5 on the other side.
+const maxRefused = 10
 
 func (a *Automaton) emit(x Action) { a.actions = append(a.actions, x) }
 
@@ -52,7 +66,7 @@ func (a *Automaton) count(c cell) {
 		a.restart, a.wait, a.kicked = a.times.MaxConfigure, a.times.Restart, true
 	}
 	if c.next <= Stopped {
-		a.failure = 0 // the next negotiation may be with another peer
+		a.failure, a.refused = 0, 0 // the next negotiation may be with another peer
 	}
 }
 
@@ -138,6 +152,8 @@ func (a *Automaton) rearm(e event, c cell) {
 			a.wait = min(a.wait+a.wait/4, a.times.Restart)
 		}
 		a.setTimer(a.wait)
+	case e == evRCN && c.next >= ReqSent:
+		a.setTimer(a.wait) // scr was put off
 	case e == evRCA && c.next == AckRcvd:
 		a.setTimer(a.times.Restart) // the peer's own request is awaited; it repeats at its own pace
 	case (e == evRCRplus || e == evRCRminus) && a.state == ReqSent && a.outstanding && !a.kicked:

@@ -114,6 +114,7 @@ type Automaton struct {
 	wait    time.Duration // current period of the restart timer
 	failure int           // requests answered by a Nak since the last Ack (RFC 1661 section 4.6, Max-Failure)
 	nakID   uint8         // identifier of the last of them
+	refused int           // requests of ours that the peer refused by a Nak or Reject in this negotiation
 	kicked  bool          // the peer's first request has already hastened ours
 
 	nextID      uint8
@@ -291,6 +292,7 @@ func (a *Automaton) receiveNak(p Packet) {
 		} else {
 			a.policy.Reject(opts)
 		}
+		a.refused++
 	}
 	a.step(evRCN, p, nil)
 }

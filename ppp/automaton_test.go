@@ -1,6 +1,7 @@
 package ppp_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -149,6 +150,50 @@ func TestInitializeRestartCount(t *testing.T) {
 		a.Timeout()
 	}
 	expect(t, a, a.Timeout(), ppp.Stopped, "stop timer", "layer finished")
+}
+
+// A peer that refuses whatever we ask is asked by the restart timer after a
+// while, and not for ever. This-Layer-Up and a new link begin the count anew.
+func TestRefusedForEver(t *testing.T) {
+	a := reach(t, asking(), ppp.Opened)
+	id := uint8(2) // of our outstanding request
+	request := func() string { return fmt.Sprintf("Configure-Request #%d 01 03 05", id) }
+	refuse := func() { // ten times; each is answered at once
+		t.Helper()
+		for range 10 {
+			nak := packet(ppp.ConfigureNak, id, 1, 3, 6)
+			id++
+			expect(t, a, a.Receive(nak), ppp.AckSent, request(), "timer 200ms")
+		}
+	}
+	a.Receive(packet(ppp.ConfigureRequest, 1))
+	refuse()
+	a.Receive(packet(ppp.ConfigureAck, id, our...))
+	a.Receive(packet(ppp.ConfigureRequest, 2))
+	id++
+	refuse()
+	a.Down()
+	a.Up()
+	a.Receive(packet(ppp.ConfigureRequest, 3))
+	id++
+	refuse()
+	for range times.MaxConfigure - 1 {
+		reject := packet(ppp.ConfigureReject, id, our...)
+		expect(t, a, a.Receive(reject), ppp.AckSent, "timer 3s")
+		expect(t, a, a.Receive(reject), ppp.AckSent)
+		id++
+		expect(t, a, a.Timeout(), ppp.AckSent, request(), "timer 3s")
+	}
+	expect(t, a, a.Receive(packet(ppp.ConfigureNak, id, 1, 3, 6)), ppp.AckSent, "timer 3s")
+	expect(t, a, a.Timeout(), ppp.Stopped, "stop timer", "layer finished")
+}
+
+// A refusal while the link closes leaves the timer alone.
+func TestRefusedWhileClosing(t *testing.T) {
+	for _, s := range []ppp.State{ppp.Closing, ppp.Stopping} {
+		a := reach(t, asking(), s)
+		expect(t, a, a.Receive(packet(ppp.ConfigureNak, 1, 1, 3, 6)), s)
+	}
 }
 
 // Section 4.6, Max-Failure: further Naks become Rejects of the peer's own

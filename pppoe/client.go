@@ -206,17 +206,18 @@ func (c *Client) receivePADS(src net.HardwareAddr, p Packet) {
 		c.fail(Failure{Kind: BadSessionID})
 	default:
 		c.state = resting
-		c.emit(Action{Kind: Done, Session: c.session(p)})
+		c.emit(Action{Kind: Done, Session: c.session(p, unique)})
 	}
 }
 
-func (c *Client) session(pads Packet) Session {
+func (c *Client) session(pads Packet, unique bool) Session {
 	return Session{
 		AC:          c.offer.ac,
 		ACName:      c.offer.acName,
 		ServiceName: pads.text(TagServiceName),
 		ID:          pads.SessionID,
 		MaxPayload:  pads.maxPayload(c.cfg.MaxPayload),
+		Unique:      unique,
 		HostUniq:    c.hostUniq,
 		Cookie:      c.offer.cookie,
 		RelayID:     c.offer.relayID,

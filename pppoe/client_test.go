@@ -381,29 +381,6 @@ func TestClientGiantCookie(t *testing.T) {
 	}
 }
 
-// A session keeps, whatever becomes of the frame and of the client.
-func TestClientSessionKeeps(t *testing.T) {
-	settled := bytes.Clone(uniq.Value)
-	c := NewClient(with(func(c *ClientConfig) { c.HostUniq = settled }))
-	clear(settled)
-	c.Start()
-	src := bytes.Clone(ac)
-	offer := frame(PADO, 0, acName, cookie, relay)
-	c.Receive(src, offer)
-	session := c.Receive(ac, frame(PADS, 1))[1].Session
-	before := describeSession(session)
-	if !bytes.Equal(session.HostUniq, uniq.Value) {
-		t.Errorf("Host-Uniq %x", session.HostUniq)
-	}
-	clear(offer)
-	clear(src)
-	c.Start()
-	c.Receive(otherAC, frame(PADO, 0, words(TagACCookie, "zz"), words(TagRelaySessionID, "zz")))
-	if after := describeSession(session); after != before {
-		t.Errorf("%s\nbecame %s", before, after)
-	}
-}
-
 // TestRequests: an AC that has answered once is not asked for as long as one
 // is looked for.
 func TestRequests(t *testing.T) {

@@ -20,6 +20,7 @@ type Session struct {
 	ID          uint16
 	MaxPayload  uint16 // the largest PPP payload, in bytes: StandardPayload or, by RFC 4638, more
 
+	Unique   bool   // the PADS returned our HostUniq: it was for no other program on this host
 	HostUniq []byte // nil: there was none
 	Cookie   []byte // nil: there was none
 	RelayID  []byte // nil: there was none

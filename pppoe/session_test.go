@@ -1,6 +1,7 @@
 package pppoe
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"testing"
@@ -81,5 +82,43 @@ func TestSessionTerminated(t *testing.T) {
 	}
 	if _, ok := (Session{AC: ac, ID: 0x1234}).Terminated(ac, frame(PADT, 0x1234, foreign)); !ok {
 		t.Error("a session that knows no Host-Uniq cannot tell by it")
+	}
+}
+
+// A session keeps, whatever becomes of the frame and of the client.
+func TestSessionKeeps(t *testing.T) {
+	settled := bytes.Clone(uniq.Value)
+	c := NewClient(with(func(c *ClientConfig) { c.HostUniq = settled }))
+	clear(settled)
+	c.Start()
+	src := bytes.Clone(ac)
+	offer := frame(PADO, 0, acName, cookie, relay)
+	c.Receive(src, offer)
+	session := c.Receive(ac, frame(PADS, 1))[1].Session
+	before := describeSession(session)
+	if !bytes.Equal(session.HostUniq, uniq.Value) {
+		t.Errorf("Host-Uniq %x", session.HostUniq)
+	}
+	clear(offer)
+	clear(src)
+	c.Start()
+	c.Receive(otherAC, frame(PADO, 0, words(TagACCookie, "zz"), words(TagRelaySessionID, "zz")))
+	if after := describeSession(session); after != before {
+		t.Errorf("%s\nbecame %s", before, after)
+	}
+}
+
+// A session is certainly ours if its PADS says so.
+func TestSessionUnique(t *testing.T) {
+	for _, tt := range []struct {
+		pads []byte
+		want bool
+	}{{pads, true}, {frame(PADS, 0x1234, anyName), false}} {
+		c := NewClient(patient)
+		c.Start()
+		c.Receive(ac, frame(PADO, 0, acName, anyName))
+		if got := c.Receive(ac, tt.pads)[1].Session.Unique; got != tt.want {
+			t.Errorf("% x: %v, want %v", tt.pads, got, tt.want)
+		}
 	}
 }
