@@ -9,7 +9,8 @@
 //	/etc/linebond/lines.d/a.toml:3:7: mtu: 9000 is out of range; allowed: 576 to 1500
 //
 // A table per kind of file (schema.go) names each key and how its value is
-// checked; document.go walks the TOML and finds what the tables do not name.
+// checked; syntax.go walks the TOML, past what is none, and document.go finds
+// what the tables do not name.
 // No message repeats the value of a secret key, or a text of more than one
 // line, into which a password could have slipped by a missing quote.
 //

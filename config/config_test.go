@@ -144,6 +144,18 @@ func TestNearest(t *testing.T) {
 		{"keepalive.intervall", "keepalive.interval"},
 		{"failures", "keepalive.failures"}, // without its table
 		{"passwordfile", "password_file"},
+		{"user", "username"}, // short for it
+		{"Pass", "password"},
+		{"passwd", "password"},
+		{"iface", "interface"},
+		{"if", "interface"},
+		{"dev", "device"},
+		{"service", "service_name"},
+		{"keepalive.int", "keepalive.interval"},
+		{"fail", "keepalive.failures"},
+		{"pap", ""}, // letters of none in their order
+		{"face", ""},
+		{"u", ""},
 		{"Log", ""},                 // of another kind of file
 		{"keep_alive", "keepalive"}, // a table
 		{"mtuuu", ""},

@@ -2,9 +2,7 @@ package config
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,6 +14,7 @@ import (
 type key struct {
 	name   string // dotted: keepalive.interval
 	secret bool   // its value is never shown
+	truth  bool   // its value is true or false
 	set    func(value)
 }
 
@@ -26,7 +25,9 @@ type document struct {
 	data     []byte
 	keys     []key
 	problems []Problem
-	broken   bool             // not TOML: what stands below the mistake is unknown
+	prefix   []string         // of the keys below a [header]
+	skip     bool             // below a header that was refused
+	broken   bool             // some of it is not TOML: what it lacks is unknown
 	seen     map[string]int   // key: offset of where it was given
 	meant    map[string]bool  // keys that an unknown one was probably meant to be
 	tables   map[string]table // tables that were given
@@ -101,31 +102,6 @@ func (d *document) position(offset int) (line, column int) {
 	before := d.data[:min(offset, len(d.data))]
 	start := bytes.LastIndexByte(before, '\n') + 1
 	return 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(before[start:])
-}
-
-// read walks the file and sets what keys say.
-func (d *document) read(keys []key) {
-	d.keys = keys
-	var p unstable.Parser
-	p.Reset(d.data)
-	var prefix []string // of the keys below a [header]
-	skip := false       // below a header that was refused
-	for p.NextExpression() {
-		switch e := p.Expression(); e.Kind {
-		case unstable.Table, unstable.ArrayTable:
-			prefix, _ = keyOf(e)
-			skip = !d.header(e)
-		case unstable.KeyValue:
-			if !skip {
-				d.keyValue(prefix, e)
-			}
-		}
-	}
-	var syntax *unstable.ParserError
-	if errors.As(p.Error(), &syntax) {
-		d.broken = true
-		d.fail(int(p.Range(syntax.Highlight).Offset), "", "%s", syntaxMessage(syntax.Message))
-	}
 }
 
 // header takes a [table] line and says whether the keys below it make sense.
@@ -205,7 +181,8 @@ func (d *document) underKey(parts []string, n, offset int) bool {
 // unknown refuses a path that no file of this kind has, and guesses what was
 // meant: a key of the top that slipped below a [table], or a typing error. No
 // more of the path is shown than its first unknown part, for the reason that
-// underKey has.
+// underKey has, and nothing of it in a broken file: where quotes are missing, a
+// line of a password may look like a key.
 func (d *document) unknown(parts []string, offset int, what string) {
 	for i := 1; i < len(parts); i++ {
 		if !d.isTable(keyName(parts[:i])) {
@@ -213,19 +190,22 @@ func (d *document) unknown(parts []string, offset int, what string) {
 			break
 		}
 	}
-	name := keyName(parts)
+	name, shown := keyName(parts), keyName(parts)
+	if d.broken {
+		shown = ""
+	}
 	last := keyName(parts[len(parts)-1:])
 	if _, ok := d.find(last); ok && len(parts) == 2 && d.isTable(parts[0]) {
 		d.meant[last] = true
-		d.fail(offset, name, "unknown %s; %s stands above the first [table]", what, last)
+		d.fail(offset, shown, "unknown %s; %s stands above the first [table]", what, last)
 		return
 	}
 	if near := nearest(name, d.keys); near != "" {
 		d.meant[near] = true
-		d.fail(offset, name, "unknown %s; did you mean %s?", what, near)
+		d.fail(offset, shown, "unknown %s; did you mean %s?", what, near)
 		return
 	}
-	d.fail(offset, name, "unknown %s; allowed: %s", what, d.names(""))
+	d.fail(offset, shown, "unknown %s; allowed: %s", what, d.names(""))
 }
 
 // openTable notes that a table was given; TOML allows that once, except for
@@ -299,18 +279,4 @@ func keyName(parts []string) string {
 // notBare says whether a character makes TOML want quotes around a key.
 func notBare(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
-}
-
-// quotedCharacter is how the TOML parser names the character it stopped at.
-var quotedCharacter = regexp.MustCompile(`( but got|:)? U\+[0-9A-F]+( '(?s:.)')?`)
-
-// syntaxMessage words the TOML parser's message so that no character of the
-// file is in it: it could be one of a password without quotes.
-func syntaxMessage(message string) string {
-	for _, start := range []string{"unexpected character", "expected keyword", "expected digit", `expected "`} {
-		if strings.HasPrefix(message, start) {
-			return "expected a value; a text stands in quotes"
-		}
-	}
-	return quotedCharacter.ReplaceAllString(message, "")
 }

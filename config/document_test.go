@@ -108,7 +108,6 @@ var bad = map[string][]string{
 // What is no TOML is told by place and rule. None of its text is in the
 // message: a password without quotes is the most likely mistake.
 func TestSyntax(t *testing.T) {
-	const noValue = "expected a value; a text stands in quotes"
 	tests := []struct{ text, want string }{
 		{"password = secret", "1:12: " + noValue},
 		{"password = trustno1", "1:12: " + noValue},
@@ -120,9 +119,14 @@ func TestSyntax(t *testing.T) {
 		{"password = \"se\"cret\"", "1:16: expected newline"},
 		{"password = 'it's'", "1:16: expected newline"},
 		{"password = \"a\\qb\"", "1:14: invalid escape character"},
-		{"password = \"ab", "1:14: unterminated basic string"},
-		{"password = \"ab\n", "1:15: basic strings cannot have new lines"},
+		{"password = \"ab", "1:14: the closing quote \" is missing"},
+		{"password = \"ab\n", "1:15: the closing quote \" is missing"},
 		{"password = [\"a\" b]", "1:17: expected ',' or ']' after array value"},
+		{"password = 'ab", "1:14: the closing quote ' is missing"},
+		{"password = 'ab\r\n", "1:15: the closing quote ' is missing"},
+		{"password = '\"ab\"\n", "1:17: the closing quote ' is missing"},
+		{"password = \"ab'\n", "1:16: the closing quote \" is missing"},
+		{"password = \"\"\"ab\n", "1:17: multiline basic string not terminated by \"\"\""},
 		{"password: secret", "1:9: expected '=' after key"},
 		{"\n\n  secret\n", "3:9: expected '=' after key"},
 		{"$ecret = 1", "1:1: invalid character at start of key"},

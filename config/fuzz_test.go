@@ -19,6 +19,8 @@ func FuzzLoad(f *testing.F) {
 		`password = "x%s`,
 		`password = "x"%s`,
 		`password = "\%s"`,
+		"password = \"\n%s = 1\n\"",
+		"password = \"\"\"\n%s = 1\n\"\"\"",
 		`password = ["%s"]`,
 		`password = { %s = 1 }`,
 		`password.%s = 1`,

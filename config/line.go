@@ -61,8 +61,10 @@ func (l *lineFile) require(key, what string) {
 }
 
 // checkTogether finds lines that cannot be up at the same time. Two sessions
-// over one wire are legal; two uses of one device name are not.
+// over one wire are legal; two uses of one device name are not. What a broken
+// file lacks is unknown, so it is left out.
 func checkTogether(lines []*lineFile) {
+	lines = slices.DeleteFunc(slices.Clone(lines), func(l *lineFile) bool { return l.doc.broken })
 	sessions := map[string]*lineFile{} // by device
 	for _, l := range lines {
 		if first, taken := sessions[l.Device]; taken {
@@ -75,7 +77,7 @@ func checkTogether(lines []*lineFile) {
 	owners := map[string]*lineFile{}
 	for _, l := range lines {
 		if l.Interface == "" {
-			continue // reported, or never read
+			continue // reported
 		}
 		if owner, taken := sessions[l.Interface]; taken {
 			l.doc.failKey("interface", "%s is the PPP device of line %s; give an Ethernet device", l.Interface, owner.Name)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,10 +33,8 @@ func Load(fsys fs.FS, dir string) (*Config, []Problem) {
 		return &c, []Problem{problem}
 	}
 	problems := loadDaemon(fsys, path.Join(dir, "linebond.toml"), &c)
-	names, problem := lineNames(fsys, dir)
-	if problem != nil {
-		return &c, append(problems, *problem)
-	}
+	names, none := lineNames(fsys, dir)
+	problems = append(problems, none...)
 	var lines []*lineFile
 	for _, name := range names {
 		lines = append(lines, loadLine(fsys, path.Join(dir, "lines.d"), name))
@@ -81,13 +80,13 @@ func loadDaemon(fsys fs.FS, file string, c *Config) []Problem {
 	return doc.problems
 }
 
-// lineNames lists the lines, sorted. Hidden files are left alone as the shell
-// does: editors keep copies and locks there.
-func lineNames(fsys fs.FS, dir string) ([]string, *Problem) {
+// lineNames lists the lines, sorted, or says why there are none. Hidden files
+// are left alone as the shell does: editors keep copies and locks there.
+func lineNames(fsys fs.FS, dir string) ([]string, []Problem) {
 	lines := path.Join(dir, "lines.d")
 	entries, err := fs.ReadDir(fsys, lines)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, &Problem{File: "/" + lines, Message: reason(err)}
+		return nil, []Problem{{File: "/" + lines, Message: reason(err)}}
 	}
 	var names []string
 	for _, e := range entries {
@@ -97,11 +96,40 @@ func lineNames(fsys fs.FS, dir string) ([]string, *Problem) {
 		}
 	}
 	if names == nil {
-		return nil, &Problem{File: "/" + lines, Warning: true,
-			Message: "there is no line to dial; create NAME.toml here, with interface, username and password"}
+		return nil, noLines(fsys, dir, entries)
 	}
 	slices.Sort(names) // a-b.toml stands before a.toml, but a before a-b
 	return names, nil
+}
+
+// noLines warns that there is no line, by each file that looks as if it were
+// meant to be one: any in lines.d, but for a NAME.toml.bak and the like, and a
+// NAME.toml beside it.
+func noLines(fsys fs.FS, dir string, entries []fs.DirEntry) (all []Problem) {
+	warn := func(file, format string, args ...any) {
+		all = append(all, Problem{File: "/" + file, Warning: true, Message: "there is no line to dial; " + fmt.Sprintf(format, args...)})
+	}
+	const misplaced = "this file is not read, for lines belong into lines.d/NAME.toml; if it is one, "
+	beside, _ := fs.ReadDir(fsys, dir) // what cannot be listed gives no hint
+	for _, e := range beside {
+		name := e.Name()
+		switch file := path.Join(dir, name); {
+		case e.IsDir() || name[0] == '.' || name == "linebond.toml" || path.Ext(name) != ".toml":
+		case path.Base(dir) == "lines.d":
+			warn(file, misplaced+"give --config %s", shellWord(path.Dir("/"+dir)))
+		default:
+			warn(file, misplaced+"move it to %s", shellWord("/"+path.Join(dir, "lines.d", name)))
+		}
+	}
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && name[0] != '.' && !strings.Contains(name, ".toml") {
+			warn(path.Join(dir, "lines.d", name), misplaced+"rename it to %s", shellWord(strings.TrimSuffix(name, path.Ext(name))+".toml"))
+		}
+	}
+	if all == nil {
+		warn(path.Join(dir, "lines.d"), "create NAME.toml here, with interface, username and password")
+	}
+	return all
 }
 
 // loadLine reads the file of one line, and its password file.
@@ -153,7 +181,8 @@ func (l *lineFile) readPassword(fsys fs.FS, dir string) {
 }
 
 // readFile reads a regular file of at most limit bytes: a pipe or a device
-// could keep its reader waiting.
+// could keep its reader waiting. The byte order mark that Windows' Notepad puts
+// at the start of a file is not part of the text.
 func readFile(fsys fs.FS, file string, limit int64) ([]byte, fs.FileInfo, error) {
 	info, err := fs.Stat(fsys, file)
 	if err != nil {
@@ -166,7 +195,7 @@ func readFile(fsys fs.FS, file string, limit int64) ([]byte, fs.FileInfo, error)
 		return nil, nil, fmt.Errorf("is longer than %d bytes", limit)
 	}
 	data, err := fs.ReadFile(fsys, file)
-	return data, info, err
+	return bytes.TrimPrefix(data, []byte("\ufeff")), info, err
 }
 
 // reason words an error of the file system without the file's name, which the

@@ -147,6 +147,42 @@ func TestDirectory(t *testing.T) {
 	})
 }
 
+// Files that look like lines, where there is none, are told where to be.
+func TestMisplaced(t *testing.T) {
+	const noLine = "warning: there is no line to dial; this file is not read, for lines belong into lines.d/NAME.toml; if it is one, "
+	line := "interface = 'eth1'\n" + minimal
+	t.Run("other names", func(t *testing.T) {
+		expect(t, etc(map[string]string{
+			"linebond.toml":       "",
+			"my line.toml":        line,
+			"notes.txt":           "",
+			".#a.toml":            "",
+			"lines.d/fast.conf":   line,
+			"lines.d/slow":        line,
+			"lines.d/.hidden":     "",
+			"lines.d/a.toml.bak":  "",
+			"lines.d/old/b.toml":  line,
+			"lines.toml/oops.txt": "",
+		}),
+			"my line.toml: "+noLine+"move it to '/etc/linebond/lines.d/my line.toml'",
+			"lines.d/fast.conf: "+noLine+"rename it to fast.toml",
+			"lines.d/slow: "+noLine+"rename it to slow.toml")
+	})
+	t.Run("the directory of the lines", func(t *testing.T) {
+		_, problems := Load(etc(map[string]string{"lines.d/a.toml": line, "lines.d/b.toml": line}), "/etc/linebond/lines.d")
+		want := []string{
+			"lines.d/a.toml: " + noLine + "give --config /etc/linebond",
+			"lines.d/b.toml: " + noLine + "give --config /etc/linebond",
+		}
+		if diff := cmp.Diff(want, messages(problems)); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	})
+	t.Run("besides a line", func(t *testing.T) {
+		expect(t, etc(map[string]string{"b.toml": "", "lines.d/README": "", "lines.d/a.toml": line}))
+	})
+}
+
 // locked is a file system of which one file must not be opened.
 type locked struct {
 	fs.FS

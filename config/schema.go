@@ -27,7 +27,7 @@ func daemonKeys(c *Config) []key {
 // lineKeys is the table of a line file.
 func lineKeys(l *lineFile) []key {
 	return []key{
-		{name: "enabled", set: boolean(&l.Enabled)},
+		{name: "enabled", truth: true, set: boolean(&l.Enabled)},
 		{name: "interface", set: deviceName(&l.Interface)},
 		{name: "vlan", set: vlanIDs(&l.VLAN)},
 		{name: "vlan_protocol", set: choice(&l.VLANProtocol, "802.1q", "802.1ad")},
@@ -45,8 +45,8 @@ func lineKeys(l *lineFile) []key {
 		{name: "keepalive.failures", set: integer(&l.Keepalive.Failures, 1, 100)},
 		{name: "upload", set: rate(&l.Upload)},
 		{name: "download", set: rate(&l.Download)},
-		{name: "ipv6", set: boolean(&l.IPv6)},
-		{name: "default_route", set: boolean(&l.DefaultRoute)},
+		{name: "ipv6", truth: true, set: boolean(&l.IPv6)},
+		{name: "default_route", truth: true, set: boolean(&l.DefaultRoute)},
 		{name: "metric", set: integer(&l.Metric, 1, 1<<31-1)},
 	}
 }

@@ -4,15 +4,20 @@ import "strings"
 
 // nearest returns the key or table that name was probably meant to be, or "".
 // The part after the last dot may match alone: interval is near
-// keepalive.interval.
+// keepalive.interval. To be short for it counts as one slip.
 func nearest(name string, keys []key) string {
 	best, least := "", 3 // two slips of the finger are forgiven
 	if len(name) > 64 {
 		return best // no slip of the finger, and slow to compare
 	}
+	name = strings.ToLower(name)
 	consider := func(candidate, meaning string) {
+		d := distance(name, candidate)
+		if shortFor(name, candidate) {
+			d = min(d, 1)
+		}
 		// A short word is near to everything: half of it must be right.
-		if d := distance(strings.ToLower(name), candidate); d < least && 2*d < len(candidate) {
+		if d < least && 2*d < len(candidate) {
 			best, least = meaning, d
 		}
 	}
@@ -24,6 +29,23 @@ func nearest(name string, keys []key) string {
 		}
 	}
 	return best
+}
+
+// shortFor says whether name is how one shortens word: with the same first
+// letter, and no letter out of its order. So user is short for username, and
+// iface for interface.
+func shortFor(name, word string) bool {
+	if len(name) < 2 || name[0] != word[0] {
+		return false
+	}
+	for i := range len(name) {
+		at := strings.IndexByte(word, name[i])
+		if at < 0 {
+			return false
+		}
+		word = word[at+1:]
+	}
+	return true
 }
 
 // distance counts the slips that turn a into b: a byte too many, too few or
