@@ -73,6 +73,11 @@ func (a Answer) err() error {
 const (
 	// patience is how long an exchange may take, at either end.
 	patience = 10 * time.Second
+	// acceptPause is the pause after a client could not be accepted.
+	acceptPause = 100 * time.Millisecond
+	// maxExchanges bounds how many exchanges there are at a time, and with
+	// them the descriptors that clients can use up.
+	maxExchanges = 64
 	// maxRequest is how long a request may be, in bytes.
 	maxRequest = 4 << 10
 	// maxPath is how long a unix socket's path may be, in bytes (unix(7)).

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -28,21 +29,18 @@ type Server struct {
 	daemon    Daemon
 	live      context.Context // until Close
 	end       context.CancelFunc
+	slots     chan struct{} // one per exchange
 	exchanges sync.WaitGroup
 }
 
 // Listen makes the socket, which only root and its group may use. A socket
-// that a dead daemon left behind is replaced; one that answers is an error.
+// that a dead daemon left behind is replaced; any other is an error.
 func Listen(path string, d Daemon) (*Server, error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("control socket %s: a socket's path may have %d bytes; give a shorter --runtime-dir", path, maxPath)
 	}
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("control socket %s: another linebond is running; stop it, or give this one another --runtime-dir", path)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("control socket: removing the one of a dead daemon: %w", err)
+	if err := removeDead(path); err != nil {
+		return nil, err
 	}
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -52,23 +50,61 @@ func Listen(path string, d Daemon) (*Server, error) {
 		_ = listener.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	s := &Server{listener: listener, daemon: d}
-	s.live, s.end = context.WithCancel(context.Background())
-	return s, nil
+	return newServer(listener, d), nil
 }
 
-// Serve answers until Close.
-func (s *Server) Serve() error {
+func newServer(l net.Listener, d Daemon) *Server {
+	s := &Server{listener: l, daemon: d, slots: make(chan struct{}, maxExchanges)}
+	s.live, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// removeDead removes the socket of a daemon that is dead, as only a refusal
+// shows: a live one may be too busy to take another client.
+func removeDead(path string) error {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+		return fmt.Errorf("control socket %s: another linebond is running; stop it, or give this one another --runtime-dir", path)
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("control socket: it cannot be told whether another linebond is running: %w", err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("control socket: removing the one of a dead daemon: %w", err)
+	}
+	return nil
+}
+
+// Serve answers until Close. That there are no descriptors or no memory left
+// is a matter of time, and no reason to end.
+func (s *Server) Serve() {
 	defer s.exchanges.Wait()
 	for {
+		s.slots <- struct{}{} // an exchange that is under way ends in time
 		conn, err := s.listener.Accept()
 		switch {
+		case err == nil:
+			s.exchanges.Go(func() {
+				s.exchange(conn)
+				<-s.slots
+			})
 		case s.live.Err() != nil:
-			return nil
-		case err != nil:
-			return fmt.Errorf("control socket: %w", err)
+			return
+		default:
+			<-s.slots
+			s.pause()
 		}
-		s.exchanges.Go(func() { s.exchange(conn) })
+	}
+}
+
+// pause keeps a failing accept from being a busy loop.
+func (s *Server) pause() {
+	select {
+	case <-time.After(acceptPause):
+	case <-s.live.Done():
 	}
 }
 

@@ -9,7 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -47,12 +51,13 @@ func serve(t *testing.T, d *fakeDaemon) (*Client, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve() }()
+	var served sync.WaitGroup
+	served.Go(s.Serve)
 	t.Cleanup(func() {
-		if err := errors.Join(s.Close(), <-served); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		served.Wait()
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the socket is still there: %v", err)
 		}
@@ -219,41 +224,94 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// abandon leaves a socket behind, as a daemon that was killed does.
-func abandon(t *testing.T, path string) {
-	t.Helper()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.SetUnlinkOnClose(false)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+// tiredListener fails as many times as it has errors.
+type tiredListener struct {
+	net.Listener
+	errs []error
 }
 
-func TestListen(t *testing.T) {
-	_, live := serve(t, &fakeDaemon{})
-	if info, err := os.Stat(live); err != nil || info.Mode() != os.ModeSocket|0o660 {
-		t.Errorf("%v, %v", info.Mode(), err)
+func (l *tiredListener) Accept() (net.Conn, error) {
+	if len(l.errs) == 0 {
+		return l.Listener.Accept()
 	}
-	if _, err := Listen(live, nil); err == nil || !strings.Contains(err.Error(), "another linebond is running") {
-		t.Errorf("beside a live daemon: %v", err)
-	}
-	dead := filepath.Join(t.TempDir(), "s")
-	abandon(t, dead)
-	s, err := Listen(dead, nil)
+	err := l.errs[0]
+	l.errs = l.errs[1:]
+	return nil, err
+}
+
+// TestAcceptFails: want of descriptors or memory passes.
+func TestAcceptFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
 	if err != nil {
-		t.Fatalf("after a dead daemon: %v", err)
+		t.Fatal(err)
+	}
+	s := newServer(&tiredListener{l, []error{syscall.EMFILE, syscall.ENOMEM}}, &fakeDaemon{})
+	var served sync.WaitGroup
+	served.Go(s.Serve)
+	if _, err := NewClient(path).Status(t.Context()); err != nil {
+		t.Error(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	long := filepath.Join(t.TempDir(), strings.Repeat("x", maxPath))
-	if _, err := Listen(long, nil); err == nil || !strings.Contains(err.Error(), "may have 107 bytes; give a shorter --runtime-dir") {
-		t.Errorf("a long path: %v", err)
+	served.Wait()
+}
+
+// pipes is a listener whose clients are at the other ends of pipes.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
 	}
-	if _, err := Listen(filepath.Join(t.TempDir(), "none", "s"), nil); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("without a directory: %v", err)
-	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return nil }
+
+// TestCrowd: those that there is no room for wait, without a descriptor of the
+// daemon's.
+func TestCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var inside atomic.Int32
+		var d fakeDaemon
+		release := make(chan struct{})
+		d.status = func(context.Context) (Status, error) {
+			inside.Add(1)
+			<-release
+			return Status{}, nil
+		}
+		l := make(pipes)
+		s := newServer(l, &d)
+		var all sync.WaitGroup
+		all.Go(s.Serve)
+		const more = 2
+		for range maxExchanges + more {
+			all.Go(func() {
+				client, server := net.Pipe()
+				l <- server
+				if _, err := io.WriteString(client, "{\"verb\":\"status\"}\n"); err != nil {
+					t.Error(err)
+				}
+				if _, err := io.ReadAll(client); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := inside.Load(); n != maxExchanges {
+			t.Errorf("%d exchanges at a time", n)
+		}
+		close(release)
+		synctest.Wait()
+		if n := inside.Load(); n != maxExchanges+more {
+			t.Errorf("%d exchanges", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+	})
 }

@@ -22,7 +22,9 @@ import (
 // Options is what a daemon is started with.
 type Options struct {
 	ConfigDir  string // absolute
-	RuntimeDir string // absolute; created if missing
+	Config     *config.Config
+	Problems   []config.Problem // of the configuration
+	RuntimeDir string           // absolute; created if missing
 	Version    string
 	Effects    Effects
 	Log        *Log
@@ -49,7 +51,7 @@ type Daemon struct {
 	log       *logger
 	config    *config.Config
 	workers   map[string]*worker
-	resolvers map[string]string // device of each line whose DNS servers are published
+	publisher *publisher
 	finished  chan *worker
 	requests  chan func()
 	changed   chan struct{} // a line's status is new
@@ -57,8 +59,7 @@ type Daemon struct {
 	settling  bool          // again is set for settleTime
 	started   time.Time
 	stopping  bool
-	failures  int    // reconciliations in a row that have failed
-	trouble   string // what the log last said about them; "" if all is well
+	trouble   trouble // with reconciliations
 }
 
 // Run dials the lines and keeps them up until ctx ends; then it closes them
@@ -75,39 +76,37 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve() }()
-	err = d.run(ctx, served)
-	return errors.Join(err, server.Close())
+	go server.Serve()
+	return errors.Join(d.run(ctx), server.Close())
 }
 
-// newDaemon reads the configuration. Lines without mistakes are dialled even
-// if others have some.
+// newDaemon tells of the configuration's problems. Lines without mistakes are
+// dialled even if others have some.
 func newDaemon(o Options) (*Daemon, error) {
 	d := &Daemon{
 		options:   o,
 		log:       &logger{Logger: o.Log.Logger},
+		config:    o.Config,
 		workers:   map[string]*worker{},
-		resolvers: map[string]string{},
+		publisher: newPublisher(o.Effects.Resolvers, o.Log.Logger),
 		finished:  make(chan *worker),
 		requests:  make(chan func()),
 		changed:   make(chan struct{}, 1),
 		again:     time.NewTimer(checkEvery),
 		started:   time.Now(),
+		trouble:   trouble{begins: "host networking is not as it should be; trying again", ends: "host networking is as it should be"},
 	}
-	var problems []config.Problem
-	d.config, problems = loadConfig(o.ConfigDir)
-	for _, p := range problems {
+	for _, p := range o.Problems {
 		d.logProblem(p)
 	}
-	if len(d.config.Lines) == 0 && len(failures(problems)) > 0 {
+	if len(d.config.Lines) == 0 && len(failures(o.Problems)) > 0 {
 		return nil, errors.New("no line can be used: see `linebond check`")
 	}
 	return d, nil
 }
 
-// run is the daemon without its socket; served says that the socket has died.
-func (d *Daemon) run(ctx context.Context, served <-chan error) error {
+// run is the daemon without its socket.
+func (d *Daemon) run(ctx context.Context) error {
 	defer d.again.Stop()
 	var end context.CancelFunc
 	d.live, end = context.WithCancel(context.Background())
@@ -117,15 +116,15 @@ func (d *Daemon) run(ctx context.Context, served <-chan error) error {
 		return err
 	}
 	d.log.Info("started", zap.String("version", d.options.Version), zap.String("config", d.options.ConfigDir), zap.Int("lines", len(d.config.Lines)))
-	if err := d.options.Effects.Resolvers.Cleanup(); err != nil {
-		d.log.Warn("cleaning up after the last run", zap.Error(err))
-	}
+	go d.publisher.run()
 	d.start(d.config.Lines...)
 	notify("READY=1")
-	err = d.supervise(ctx, watch, served)
+	err = d.supervise(ctx, watch)
 	notify("STOPPING=1")
 	d.closeLines(end)
-	if err = errors.Join(err, d.reconcile()); err != nil {
+	err = errors.Join(err, d.reconcile())
+	d.publisher.end()
+	if err != nil {
 		d.log.Error("stopped", zap.Error(err))
 		return err
 	}
@@ -134,15 +133,13 @@ func (d *Daemon) run(ctx context.Context, served <-chan error) error {
 }
 
 // supervise is the daemon's life.
-func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}, served <-chan error) error {
+func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}) error {
 	watchdog := newWatchdog()
 	defer watchdog.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-served:
-			return err
 		case _, ok := <-watch:
 			if !ok {
 				return errors.New("the kernel's announcements of network changes have ended; linebond has to be started again")

@@ -33,7 +33,6 @@ func TestUp(t *testing.T) {
 			"link ppp-a up mtu 1500 line",
 			"address " + a.IPv4.Address + " peer 198.51.100.1/32 dev ppp-a",
 			"route default dev ppp-a proto 108 metric 200",
-			"route -6 default dev ppp-a proto 108 metric 200",
 			"sysctl net/ipv6/conf/ppp-a/accept_ra=2",
 			"route default dev ppp-b proto 108 metric 300",
 		} {
@@ -123,11 +122,13 @@ func TestMistakes(t *testing.T) {
 func TestNoUsableLine(t *testing.T) {
 	w := newWorld(t)
 	w.write("lines.d/a.toml", "")
+	w.load()
 	if err := Run(t.Context(), w.options); err == nil || !strings.Contains(err.Error(), "linebond check") {
 		t.Errorf("Run returned %v", err)
 	}
 	w.expect(1, "error configuration", "a.toml:1:1: interface: is missing")
 	w.options.ConfigDir += "/elsewhere"
+	w.load()
 	if err := Run(t.Context(), w.options); err == nil {
 		t.Error("ran without a configuration")
 	}
@@ -159,7 +160,6 @@ func TestLeftovers(t *testing.T) {
 func TestFatal(t *testing.T) {
 	for name, breaks := range map[string]func(*world){
 		"the kernel's announcements": func(w *world) { w.host.die(w.host.news) },
-		"socket":                     func(w *world) { w.served <- errors.New("socket is gone") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, one, func(t *testing.T, w *world) {
@@ -186,6 +186,7 @@ func TestSocket(t *testing.T) {
 	heard := hearNotifications(t)
 	w := newWorld(t)
 	w.write("lines.d/a.toml", lineFile("eth1", ""))
+	w.load()
 	ctx, end := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- Run(ctx, w.options) }()
@@ -215,6 +216,7 @@ func TestSocket(t *testing.T) {
 func TestRuntimeDirectoryUnusable(t *testing.T) {
 	w := newWorld(t)
 	w.write("linebond.toml", "")
+	w.load()
 	w.options.RuntimeDir = filepath.Join(w.options.ConfigDir, "linebond.toml", "run") // below a file
 	err := Run(t.Context(), w.options)
 	if err == nil || !strings.Contains(err.Error(), "making the runtime directory") || !strings.Contains(err.Error(), w.options.ConfigDir) {

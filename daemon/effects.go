@@ -31,11 +31,11 @@ type Host interface {
 	Counters(device string) (rxBytes, txBytes, rxPackets, txPackets uint64, err error)
 }
 
-// Resolvers publishes DNS servers: resolv.Publisher.
+// Resolvers publishes DNS servers: resolv.Publisher. It may take its time.
 type Resolvers interface {
 	Set(device, line string, servers []netip.Addr) error
-	Clear(line string) error
-	Cleanup() error // of what an earlier process left behind
+	Keep(lines ...string) error // takes back those of all other lines
+	Cleanup() error             // of what an earlier process left behind
 }
 
 // Discovery is a socket for discovery frames: wire.Discovery.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -191,23 +192,32 @@ func (h *fakeHost) Counters(device string) (rxBytes, txBytes, rxPackets, txPacke
 type fakeResolvers struct {
 	mu      sync.Mutex
 	servers map[string][]netip.Addr
-	refuse  error // what Clear answers
+	refuse  error         // what Keep answers
+	hang    chan struct{} // Set waits for it to be closed
+	sets    int
 }
 
 func (r *fakeResolvers) Set(_, line string, servers []netip.Addr) error {
 	r.mu.Lock()
+	hang := r.hang
+	r.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sets++
 	r.servers[line] = servers
 	return nil
 }
 
-func (r *fakeResolvers) Clear(line string) error {
+func (r *fakeResolvers) Keep(lines ...string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.refuse != nil {
 		return r.refuse
 	}
-	delete(r.servers, line)
+	maps.DeleteFunc(r.servers, func(line string, _ []netip.Addr) bool { return !slices.Contains(lines, line) })
 	return nil
 }
 

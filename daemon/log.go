@@ -55,6 +55,32 @@ func (l *logger) pass(now time.Time) bool {
 	return true
 }
 
+// trouble is something that may fail again and again, and what the log says
+// when that begins and ends.
+type trouble struct {
+	begins, ends string
+	failures     int    // in a row
+	told         string // what the log last said of them; "" if all is well
+}
+
+// report logs that an attempt has failed, once, when two in a row have: a
+// device that has just gone away makes an error that the next attempt does not
+// see.
+func (t *trouble) report(log *logger, err error) {
+	if err == nil {
+		if t.told != "" {
+			log.write(zapcore.InfoLevel, t.ends)
+		}
+		t.failures, t.told = 0, ""
+		return
+	}
+	t.failures++
+	if t.failures > 1 && err.Error() != t.told {
+		t.told = err.Error()
+		log.write(zapcore.WarnLevel, t.begins, zap.Error(err))
+	}
+}
+
 // Log is the daemon's log, on syslog or on stderr.
 type Log struct {
 	*zap.Logger

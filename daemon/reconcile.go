@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"linebond/bond"
 	"linebond/line"
@@ -19,33 +18,16 @@ import (
 // called again.
 func (d *Daemon) reconcile() error {
 	plan := bond.New(d.members())
-	err := errors.Join(d.apply(plan.State), d.publish(plan.Resolvers), d.observeLinks())
+	d.publisher.wanted.put(plan.Resolvers)
+	err := errors.Join(d.apply(plan.State), d.observeLinks())
 	d.settling = false
 	if err != nil {
 		d.again.Reset(retryAfter)
 	} else {
 		d.again.Reset(checkEvery)
 	}
-	d.complain(err)
+	d.trouble.report(d.log, err)
 	return err
-}
-
-// complain logs that reconciling fails, once, when it has failed twice in a row:
-// a device that has just gone away makes an error that the next round does not
-// see.
-func (d *Daemon) complain(err error) {
-	if err == nil {
-		if d.trouble != "" {
-			d.log.write(zapcore.InfoLevel, "host networking is as it should be")
-		}
-		d.failures, d.trouble = 0, ""
-		return
-	}
-	d.failures++
-	if d.failures > 1 && err.Error() != d.trouble {
-		d.trouble = err.Error()
-		d.log.write(zapcore.WarnLevel, "host networking is not as it should be; trying again", zap.Error(err))
-	}
 }
 
 // settle has reconcile called when the changes of the network that come
@@ -80,31 +62,6 @@ func (d *Daemon) apply(want netstate.State) error {
 		d.log.Debug("apply", zap.Stringer("op", op))
 	}
 	return d.options.Effects.Host.Apply(ops)
-}
-
-// publish tells of the DNS servers of the lines that are up, and first takes
-// back those of the others.
-func (d *Daemon) publish(resolvers []bond.Resolver) error {
-	var errs []error
-	wanted := map[string]string{}
-	for _, r := range resolvers {
-		wanted[r.Line] = r.Device
-	}
-	for name, device := range d.resolvers {
-		if wanted[name] == device {
-			continue
-		}
-		if err := d.options.Effects.Resolvers.Clear(name); err != nil {
-			errs = append(errs, err)
-			continue // still there, and tried again
-		}
-		delete(d.resolvers, name)
-	}
-	for _, r := range resolvers {
-		d.resolvers[r.Line] = r.Device
-		errs = append(errs, d.options.Effects.Resolvers.Set(r.Device, r.Line, r.Servers))
-	}
-	return errors.Join(errs...)
 }
 
 // observeLinks tells each line how the Ethernet device below it is.

@@ -159,29 +159,6 @@ func TestSharedDevice(t *testing.T) {
 	})
 }
 
-// TestResolvers: servers are published while a line is up, and what could not
-// be taken back is taken back later.
-func TestResolvers(t *testing.T) {
-	bubble(t, one, func(t *testing.T, w *world) {
-		w.up()
-		synctest.Wait()
-		if got := w.resolvers.of("a"); len(got) != 1 || got[0].String() != "192.0.2.53" {
-			t.Errorf("published %v", got)
-		}
-		w.resolvers.setRefuse(errors.New("resolvconf is ill"))
-		w.command("a", "down")
-		w.reaches("a", "down")
-		time.Sleep(10 * time.Second)
-		w.expect(1, "warn host networking", "resolvconf is ill")
-		w.resolvers.setRefuse(nil)
-		time.Sleep(retryAfter + time.Millisecond)
-		synctest.Wait()
-		if got := w.resolvers.of("a"); got != nil {
-			t.Errorf("still published: %v", got)
-		}
-	})
-}
-
 // TestNoIPv6: a kernel without IPv6 is not asked for it.
 func TestNoIPv6(t *testing.T) {
 	bubble(t, one, func(t *testing.T, w *world) {

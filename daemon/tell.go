@@ -29,7 +29,7 @@ func (w *worker) tell(s line.Status) {
 	fields := []zap.Field{zap.String("reason", s.Reason.String())}
 	fields = append(fields, sessionFields(s)...)
 	if !s.NextDial.IsZero() {
-		fields = append(fields, zap.Duration("next_dial", time.Until(s.NextDial).Round(time.Millisecond)))
+		fields = append(fields, zap.Duration("next_dial", max(0, time.Until(s.NextDial)).Round(time.Millisecond)))
 	}
 	if w.last.repeats > quietCycles {
 		fields = append(fields, zap.Int("repeats", w.last.repeats))
@@ -64,6 +64,9 @@ func (w *worker) level(s line.Status) zapcore.Level {
 	switch s.Reason.Cause {
 	case line.Starting, line.Operator, line.CarrierBack:
 		return zapcore.InfoLevel
+	}
+	if w.ended != nil && !s.NextDial.After(time.Now()) {
+		return zapcore.InfoLevel // a session that was up, and is dialled again at once
 	}
 	return zapcore.WarnLevel
 }

@@ -55,7 +55,7 @@ func TestDiscoverySocketDies(t *testing.T) {
 		w.ac.breakSockets()
 		time.Sleep(time.Second)
 		w.reaches("a", "up")
-		w.expect(1, "warn waiting line=a reason=session dropped by the kernel: the socket has died", "up=")
+		w.expect(1, "info waiting line=a reason=session dropped by the kernel: the socket has died", "up=")
 	})
 }
 

@@ -32,7 +32,6 @@ type world struct {
 
 	daemon *Daemon
 	end    context.CancelFunc
-	served chan error
 	result chan error // nil: not running
 }
 
@@ -101,17 +100,23 @@ func (w *world) remove(name string) {
 	}
 }
 
+// load reads the configuration.
+func (w *world) load() {
+	w.options.Config, w.options.Problems = loadConfig(w.options.ConfigDir)
+}
+
 // start starts the daemon without its socket, which would be real.
 func (w *world) start() {
 	w.t.Helper()
+	w.load()
 	d, err := newDaemon(w.options)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var ctx context.Context
 	ctx, w.end = context.WithCancel(w.t.Context())
-	w.daemon, w.served, w.result = d, make(chan error), make(chan error, 1)
-	go func(result chan<- error) { result <- d.run(ctx, w.served) }(w.result)
+	w.daemon, w.result = d, make(chan error, 1)
+	go func(result chan<- error) { result <- d.run(ctx) }(w.result)
 	synctest.Wait()
 }
 

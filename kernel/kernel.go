@@ -10,7 +10,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -44,9 +43,8 @@ type LinkInfo struct {
 	Up     bool // administratively
 	// Carrier: there is someone at the other end, and the kernel has finished setting the device up for it; before that, it throws
 	// away what is sent. Not known, and so false, unless Up.
-	Carrier      bool
-	MTU          int // bytes
-	HardwareAddr net.HardwareAddr
+	Carrier bool
+	MTU     int // bytes
 }
 
 // Link describes a device. One that does not exist is no error.
@@ -60,11 +58,10 @@ func (k *Kernel) Link(device string) (LinkInfo, error) {
 	}
 	attrs := link.Attrs()
 	return LinkInfo{
-		Exists:       true,
-		Up:           attrs.RawFlags&unix.IFF_UP != 0,
-		Carrier:      attrs.RawFlags&unix.IFF_RUNNING != 0,
-		MTU:          attrs.MTU,
-		HardwareAddr: attrs.HardwareAddr,
+		Exists:  true,
+		Up:      attrs.RawFlags&unix.IFF_UP != 0,
+		Carrier: attrs.RawFlags&unix.IFF_RUNNING != 0,
+		MTU:     attrs.MTU,
 	}, nil
 }
 

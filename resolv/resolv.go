@@ -13,12 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
+	"slices"
 )
 
 // The values of dns.system in linebond.toml.
@@ -33,23 +34,21 @@ const (
 type system interface {
 	set(device string, conf []byte, servers []netip.Addr) error
 	clear(device string) error
-	cleanup() error // clears what an earlier process has left behind
-	describe() string
+	cleanup() error   // clears what an earlier process has left behind
+	describe() string // what follows "written to DIR"
 }
 
-// Publisher publishes DNS servers. Its methods may be called at the same time.
+// Publisher publishes DNS servers. It belongs to one goroutine, and alone remembers what it has published.
 type Publisher struct {
 	dir    string
-	system system // nil: none
-
-	mu    sync.Mutex
-	known map[string]published // by the name of the line; what the system was successfully told
+	system system
+	known  map[string]published // by the name of the line
 }
 
 type published struct {
-	device string
-	index  int // of the device: another one of the same name has another index. 0: it is not there.
-	conf   string
+	device string // that the system was told of, be it without success
+	index  int    // of the device: another one of the same name has another index. 0: it is not there.
+	conf   string // that the system was successfully told; "": none was
 }
 
 // New returns a publisher that keeps its files in runtimeDir/resolv and hands servers to the system named, one of the constants above.
@@ -64,62 +63,59 @@ func New(runtimeDir, systemName string) (*Publisher, error) {
 
 // Describe says, for the log, where DNS servers go.
 func (p *Publisher) Describe() string {
-	if p.system == nil {
-		return "DNS servers are written to " + p.dir + "; /etc/resolv.conf is left alone"
-	}
-	return "DNS servers are written to " + p.dir + " and handed to " + p.system.describe()
+	return "DNS servers are written to " + p.dir + p.system.describe()
 }
 
-// Set publishes the servers of a line, in their order; none at all is the same as Clear. Doing it again changes nothing and runs
-// nothing, unless the device has been made anew: systemd-resolved has forgotten the servers together with the old one. After an error,
-// it is worth doing again.
+// Set publishes the servers of a line, in their order. Doing it again changes nothing and runs nothing, unless the device has been made
+// anew: systemd-resolved has forgotten the servers together with the old one. After an error, it is worth doing again.
 func (p *Publisher) Set(device, name string, servers []netip.Addr) error {
-	if len(servers) == 0 {
-		return p.Clear(name)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	conf := render(name, device, servers)
-	errs := []error{p.writeFile(name, conf)}
+	err := p.writeFile(name, conf)
 	now := published{device: device, conf: string(conf)}
 	if link, err := net.InterfaceByName(device); err == nil {
 		now.index = link.Index
 	}
-	before, told := p.known[name]
-	if p.system != nil && before != now {
-		if told && before.device != device {
-			errs = append(errs, p.system.clear(before.device))
-		}
-		delete(p.known, name)
-		err := p.system.set(device, conf, servers)
-		if err == nil {
-			p.known[name] = now
-		}
-		errs = append(errs, err)
+	if before := p.known[name]; before != now {
+		err = errors.Join(err, p.replace(name, before.device, now, servers))
 	}
-	return wrap("publishing the DNS servers of "+name, errs...)
+	return wrap("publishing the DNS servers of "+name, err)
 }
 
-// Clear takes back what Set has published for a line. Doing it again changes nothing and runs nothing.
-func (p *Publisher) Clear(name string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	errs := []error{remove(p.path(name))}
-	if before, told := p.known[name]; told {
-		err := p.system.clear(before.device)
+// replace tells the system of a line's servers, and first takes back what it was told of another device.
+func (p *Publisher) replace(name, before string, now published, servers []netip.Addr) error {
+	if before != "" && before != now.device {
+		if err := p.system.clear(before); err != nil {
+			return err
+		}
+	}
+	p.known[name] = published{device: now.device}
+	if err := p.system.set(now.device, []byte(now.conf), servers); err != nil {
+		return err
+	}
+	p.known[name] = now
+	return nil
+}
+
+// Keep takes back what Set has published for all lines but those named. Doing it again changes nothing and runs nothing; after an error,
+// it is worth doing again.
+func (p *Publisher) Keep(names ...string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(p.known)) {
+		if slices.Contains(names, name) {
+			continue
+		}
+		err := errors.Join(remove(p.path(name)), p.system.clear(p.known[name].device))
 		if err == nil {
 			delete(p.known, name)
 		}
-		errs = append(errs, err)
+		errs = append(errs, wrap("taking back the DNS servers of "+name, err))
 	}
-	return wrap("taking back the DNS servers of "+name, errs...)
+	return errors.Join(errs...)
 }
 
-// Cleanup takes back everything that was ever published and not taken back, by whatever process: files and entries are known by their
-// names. It is for the start, before any line is up, for the end, and for the time after a crash.
+// Cleanup takes back what an earlier process has published and not taken back: files and entries are known by their names. It is for the
+// start.
 func (p *Publisher) Cleanup() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	var errs []error
 	for _, pattern := range []string{p.path("*"), p.path("*") + temporary} {
 		files, err := filepath.Glob(pattern)
@@ -129,14 +125,7 @@ func (p *Publisher) Cleanup() error {
 		}
 	}
 	_ = os.Remove(p.dir) // refused when someone else keeps a file there
-	if p.system != nil {
-		for _, k := range p.known {
-			errs = append(errs, p.system.clear(k.device))
-		}
-		errs = append(errs, p.system.cleanup())
-	}
-	clear(p.known)
-	return wrap("taking back all DNS servers", errs...)
+	return wrap("taking back the DNS servers of an earlier run", append(errs, p.system.cleanup())...)
 }
 
 // render writes the servers as resolv.conf(5) has them.
@@ -192,7 +181,7 @@ func wrap(doing string, errs ...error) error {
 func find(name string) (system, error) {
 	switch name {
 	case None:
-		return nil, nil
+		return nobody{}, nil
 	case Resolvconf:
 		program, err := exec.LookPath("resolvconf")
 		if err != nil {
@@ -224,5 +213,5 @@ func findAny() system {
 	if program, err := exec.LookPath("resolvconf"); err == nil {
 		return resolvconf{program}
 	}
-	return nil
+	return nobody{}
 }

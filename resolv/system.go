@@ -21,10 +21,18 @@ const suffix = ".linebond"
 // commandTimeout is how long a program may take. They talk to local services only.
 const commandTimeout = 5 * time.Second
 
+// nobody stands for the files alone.
+type nobody struct{}
+
+func (nobody) describe() string                       { return "; /etc/resolv.conf is left alone" }
+func (nobody) set(string, []byte, []netip.Addr) error { return nil }
+func (nobody) clear(string) error                     { return nil }
+func (nobody) cleanup() error                         { return nil }
+
 // resolvconf is resolvconf(8), whose path it is.
 type resolvconf struct{ program string }
 
-func (r resolvconf) describe() string { return "resolvconf (" + r.program + ")" }
+func (r resolvconf) describe() string { return " and handed to resolvconf (" + r.program + ")" }
 
 func (r resolvconf) set(device string, conf []byte, _ []netip.Addr) error {
 	return run(conf, r.program, "-a", device+suffix)
@@ -61,7 +69,7 @@ func resolvconfEntries(pattern string) []string {
 // resolved is systemd-resolved, by way of resolvectl(1), whose path it is.
 type resolved struct{ program string }
 
-func (r resolved) describe() string { return "systemd-resolved (" + r.program + ")" }
+func (r resolved) describe() string { return " and handed to systemd-resolved (" + r.program + ")" }
 
 func (r resolved) set(device string, _ []byte, servers []netip.Addr) error {
 	args := []string{"dns", device}

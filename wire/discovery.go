@@ -94,7 +94,6 @@ func (d *Discovery) read() {
 		}
 		var frame ethernet.Frame
 		if err := frame.UnmarshalBinary(buffer[:n]); err != nil { // the filter has seen to it that there are 16 bytes
-			d.drop()
 			continue
 		}
 		d.put(DiscoveryFrame{Src: frame.Source, Payload: frame.Payload}) // copies, made by UnmarshalBinary

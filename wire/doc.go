@@ -23,6 +23,6 @@
 // VLAN tags are the business of the device: a line on VLAN 101 uses the device eth1.101, and a priority given here becomes the 802.1p
 // bits through that device's egress map.
 //
-// Everything here is owned by one goroutine, the line's: only Frames, Err and Dropped may be used from others.
+// Everything here is owned by one goroutine, the line's: only Frames and Err may be used from others.
 // Close ends each goroutine that the package started and waits for it.
 package wire

@@ -5,14 +5,13 @@ import "sync"
 // inboxSize is how many frames may wait for the line: many times what one exchange of control packets needs.
 const inboxSize = 64
 
-// An inbox hands frames from reading goroutines to the line. Readers never wait for the line: when it is full, the new frame is dropped
-// and counted; the peer sends its control frames again.
+// An inbox hands frames from reading goroutines to the line. Readers never wait for the line: when it is full, the new frame is dropped;
+// the peer sends its control frames again.
 type inbox[T any] struct {
-	frames  chan T
-	mu      sync.Mutex
-	ended   bool
-	err     error
-	dropped uint64
+	frames chan T
+	mu     sync.Mutex
+	ended  bool
+	err    error
 }
 
 func newInbox[T any]() *inbox[T] {
@@ -29,15 +28,7 @@ func (b *inbox[T]) put(frame T) {
 	select {
 	case b.frames <- frame:
 	default:
-		b.dropped++
 	}
-}
-
-// drop counts a frame that could not be put.
-func (b *inbox[T]) drop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.dropped++
 }
 
 // end closes the channel. The first call gives the reason; nil means that the owner closed it.
@@ -59,11 +50,4 @@ func (b *inbox[T]) Err() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
-}
-
-// Dropped counts the frames that were lost because nobody took them from Frames, or because they were longer than a control frame may be.
-func (b *inbox[T]) Dropped() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.dropped
 }

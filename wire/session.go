@@ -183,7 +183,6 @@ func (s *Session) readFrames(from *os.File) error {
 	for {
 		n, err := from.Read(buffer)
 		if errors.Is(err, unix.EOVERFLOW) { // a frame longer than the buffer: the kernel has thrown it away
-			s.drop()
 			continue
 		}
 		if err != nil {

@@ -24,6 +24,10 @@ func checkCommand(p *paths) *cobra.Command {
 			if mistakes > 0 {
 				return fmt.Errorf("%s in %s", count(mistakes, "mistake"), p.config)
 			}
+			if len(cfg.Lines) == 0 {
+				fmt.Fprintf(c.OutOrStdout(), "%s has no mistakes, but there is nothing to dial\n", p.config)
+				return nil
+			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is right: %s\n", p.config, count(len(cfg.Lines), "line"))
 			return nil
 		},

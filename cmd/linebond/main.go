@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -38,7 +39,7 @@ func (p *paths) absolute() error {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	err := root(os.Stdout).ExecuteContext(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "linebond:", err)
@@ -46,7 +47,8 @@ func main() {
 	}
 }
 
-func root() *cobra.Command {
+// root is the command line, which prints to out.
+func root(out io.Writer) *cobra.Command {
 	var p paths
 	c := &cobra.Command{
 		Use:               "linebond",
@@ -59,12 +61,35 @@ func root() *cobra.Command {
 
 		SuggestionsMinimumDistance: 2,
 	}
+	c.SetOut(out)
 	c.SetFlagErrorFunc(usage)
 	c.PersistentFlags().StringVar(&p.config, "config", "/etc/linebond", "folder of linebond.toml and lines.d/")
 	c.PersistentFlags().StringVar(&p.runtime, "runtime-dir", "/run/linebond", "folder of the control socket, state and resolv.conf files")
 	c.AddCommand(runCommand(&p), checkCommand(&p), statusCommand(&p), reloadCommand(&p), versionCommand())
 	c.AddCommand(lineCommands(&p)...)
+	c.InitDefaultHelpCmd()
+	c.InitDefaultCompletionCmd()
+	refuseUnknown(c)
 	return c
+}
+
+// refuseUnknown has cobra's own commands refuse words that they do not know,
+// where they would print help and succeed.
+func refuseUnknown(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				about, unknown, _ := root.Find(args) // the root itself finds all
+				if len(unknown) > 0 {
+					return noVerb(about, unknown)
+				}
+				return nil
+			}
+		case "completion":
+			c.Args, c.RunE = cobra.ArbitraryArgs, noVerb
+		}
+	}
 }
 
 // noVerb answers a call without a verb, or with one that there is not.

@@ -23,9 +23,8 @@ import (
 func call(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	c := root()
+	c := root(&out)
 	c.SetArgs(args)
-	c.SetOut(&out)
 	c.SetErr(&out)
 	err := c.ExecuteContext(t.Context())
 	return out.String(), err
@@ -57,7 +56,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"good":  {map[string]string{"lines.d/a.toml": good}, "DIR is right: 1 line\n", ""},
 		"two":   {map[string]string{"lines.d/a.toml": good, "lines.d/b.toml": good}, "DIR is right: 2 lines\n", ""},
-		"empty": {nil, "DIR/lines.d: warning: there is no line to dial; create NAME.toml here, with interface, username and password\nDIR is right: 0 lines\n", ""},
+		"empty": {nil, "DIR/lines.d: warning: there is no line to dial; create NAME.toml here, with interface, username and password\nDIR has no mistakes, but there is nothing to dial\n", ""},
 		"bad": {
 			map[string]string{"lines.d/a.toml": good + "mtu = 1\n", "lines.d/b.toml": good + "speed = 9\n", "lines.d/c.toml": good},
 			"DIR/lines.d/a.toml:4:7: mtu: 1 is out of range; allowed: 576 to 1500\nDIR/lines.d/b.toml:4:1: speed: ", "2 mistakes in DIR",
@@ -110,6 +109,9 @@ func TestUsage(t *testing.T) {
 		{"redial a b", "say which line: linebond redial NAME, where NAME is one that `linebond status` shows (see `linebond redial --help`)"},
 		{"status a", "status takes no arguments, but got \"a\" (see `linebond status --help`)"},
 		{"run --fast", "unknown flag: --fast (see `linebond run --help`)"},
+		{"help stauts", `there is no verb "stauts"; is it status that you mean? (see ` + "`linebond --help`)"},
+		{"help up a", `there is no verb "a" (see ` + "`linebond up --help`)"},
+		{"completion foo", `there is no verb "foo" (see ` + "`linebond completion --help`)"},
 		{"--fast", "unknown flag: --fast (see `linebond --help`)"},
 	} {
 		out, err := call(t, strings.Fields(c.args)...)
@@ -129,6 +131,14 @@ func TestHelp(t *testing.T) {
 			if !strings.Contains(out, verb) {
 				t.Errorf("%q does not tell of %s:\n%s", args, verb, out)
 			}
+		}
+	}
+}
+
+func TestHelpOnVerb(t *testing.T) {
+	for args, want := range map[string]string{"help up": "Dial a line now", "help completion bash": "bash shell", "completion": "zsh"} {
+		if out, err := call(t, strings.Fields(args)...); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %v\n%s", args, err, out)
 		}
 	}
 }
@@ -198,10 +208,9 @@ func TestDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve() }()
+	go server.Serve()
 	defer func() {
-		if err := errors.Join(server.Close(), <-served); err != nil {
+		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
 	}()

@@ -40,20 +40,27 @@ func runDaemon(ctx context.Context, p *paths) error {
 	debug.SetGCPercent(gcPercent)
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
+	surviveBrokenPipes()
 	k, err := kernel.Open()
 	if err != nil {
 		return err
 	}
 	defer k.Close()
-	cfg, _ := config.Load(os.DirFS("/"), p.config) // for the log and DNS; the daemon reports its problems
+	cfg, problems := config.Load(os.DirFS("/"), p.config)
 	log := daemon.OpenLog(cfg.Log)
 	log.Ready()
 	err = daemon.Run(ctx, daemon.Options{
-		ConfigDir: p.config, RuntimeDir: p.runtime, Version: version(), Log: log, Reload: reload,
+		ConfigDir: p.config, Config: cfg, Problems: problems, RuntimeDir: p.runtime,
+		Version: version(), Log: log, Reload: reload,
 		Effects: effects(p.runtime, k, publisher(p.runtime, cfg.DNS.System, log)),
 	})
 	return errors.Join(err, log.Close())
 }
+
+// surviveBrokenPipes has a write to stderr fail when its reader has gone, rather
+// than end the daemon without a word to the access concentrators. (A signal that
+// is ignored would be so in the programs that we start, too.)
+func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // publisher keeps the files of DNS servers. A line is worth having without the
 // program that should be told of them.
