@@ -42,7 +42,7 @@ cable with VLAN 101 between them. The ISP runs Debian's pppoe-server and pppd, w
 	d.ac.Kill(t)
 	lab.Eventually(t, limit, func() error { return d.linebond.Logged("echo lost") })
 	d.log()
-	d.say("... and calls for it several times a second, until it is back:")
+	d.say("... and calls for it more than once a second, until it is back:")
 	d.ac.Start(t)
 	back := time.Now()
 	d.isUp(t)

@@ -98,6 +98,37 @@ func TestCarrier(t *testing.T) {
 	}
 }
 
+// TestReusedIDs: two lines on one wire, and an AC that gives out the same
+// session ids again after a crash. What one line says of its old session must
+// not end the other's new one.
+func TestReusedIDs(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, set{ac: lab.ACConfig{ReuseIDs: true}})
+	l.linebond.Write(t, "lines.d/b.toml", file([]uint16{101}, password, "metric = 300\n"))
+	l.linebond.Start(t)
+	both := func(since time.Time) {
+		t.Helper()
+		for _, name := range []string{"a", "b"} {
+			lab.Eventually(t, limit, func() error {
+				s, err := l.linebond.Line(name)
+				if err == nil && (s.State != "up" || s.Session.UpSince == nil || s.Session.UpSince.Before(since) || s.Echo.Received < 3) {
+					err = fmt.Errorf("%s is %s: %s, %+v", name, s.State, s.Reason, s.Echo)
+				}
+				return err
+			})
+		}
+	}
+	both(time.Time{})
+	l.ac.Kill(t)
+	lab.Eventually(t, limit, func() error { return l.linebond.Logged("echo lost") })
+	back := time.Now()
+	l.ac.Start(t)
+	both(back)
+	if n := strings.Count(l.linebond.Log(), "PADT"); n != 0 {
+		t.Errorf("sessions ended by a PADT %d times", n)
+	}
+}
+
 // TestMTURaised: the advice of the log entry is all that is needed.
 func TestMTURaised(t *testing.T) {
 	t.Parallel()

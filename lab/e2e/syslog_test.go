@@ -79,7 +79,7 @@ func TestSyslog(t *testing.T) {
 	r := startSyslog(t, directory)
 	l.linebond.Write(t, "linebond.toml", fmt.Sprintf("[log]\nto = \"syslog\"\nsocket = %q\n", r.path("socket")))
 	l.up(t)
-	lab.Eventually(t, limit, r.has("linebond up [linebond@", `line="a"`, `reason="address assigned"`, `ac="AC1"`, `session="`, `address="203.0.113.1`))
+	lab.Eventually(t, limit, r.has("linebond up [linebond@", `line="a"`, `reason="address assigned: IPv4"`, `ac="AC1"`, `session="`, `address="203.0.113.1`))
 	r.stop()
 	if _, err := l.linebond.Run("redial", "a"); err != nil {
 		t.Error(err)
