@@ -29,7 +29,7 @@ func TestWrongPassword(t *testing.T) {
 				}
 				return nil
 			})
-			if tries := strings.Count(l.linebond.Log(), `  authenticate  `); tries != 3 {
+			if tries := strings.Count(l.linebond.Log(), `  waiting  {"line": "a", "reason": "authentication refused`); tries != 3 {
 				t.Errorf("%d tries", tries)
 			}
 			l.linebond.Write(t, "lines.d/a.toml", file([]uint16{101}, password, ""))
