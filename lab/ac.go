@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -183,12 +184,27 @@ func (a *AC) Stop(t testing.TB) {
 // Kill ends the AC as a power cut does: nothing more is sent.
 func (a *AC) Kill(t testing.TB) {
 	t.Helper()
-	processes := append([]int{a.server.Process.Pid}, descendants(a.server.Process.Pid)...)
-	a.signal(t, syscall.SIGSTOP, processes) // or one would notice the end of another, and say PADT
+	processes := a.freeze(t)
 	a.signal(t, syscall.SIGKILL, processes)
 	_ = a.server.Wait()
 	a.server = nil
 	a.ended(t, processes[1:])
+}
+
+// freeze stops the server and all below it, or one would notice the end of another, and say PADT. It looks again until there are no
+// more: a process may start another one in the moment before it is stopped.
+func (a *AC) freeze(t testing.TB) []int {
+	t.Helper()
+	processes := []int{a.server.Process.Pid}
+	a.signal(t, syscall.SIGSTOP, processes)
+	for {
+		found := append(processes[:1:1], descendants(processes[0])...)
+		a.signal(t, syscall.SIGSTOP, found)
+		if slices.Equal(found, processes) {
+			return found
+		}
+		processes = found
+	}
 }
 
 // Terminate ends every session in good order, as an operator at the AC does: Terminate-Request, and PADT after the Ack. The AC goes on.
