@@ -12,7 +12,7 @@ DESTDIR ?=
 
 export GOFLAGS := -buildvcs=auto
 
-.PHONY: build demo test bench lint fuzz install packages-lab packages-test
+.PHONY: build demo test bench lint vuln fuzz install packages-lab packages-test
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linebond ./cmd/linebond
@@ -34,6 +34,10 @@ lint:
 	go vet -tags 'bench demo' ./lab/e2e
 	go tool staticcheck ./...
 	go mod verify
+
+# Known vulnerabilities in what we call. Not part of make test: it asks the Go vulnerability database on the internet.
+vuln:
+	go tool govulncheck ./...
 
 # Each fuzz target for FUZZTIME. Not part of make test, which runs their seeds.
 FUZZTIME ?= 20s
