@@ -39,6 +39,7 @@ func (s State) with(change func(*State)) State {
 	s.Addresses = append([]Address(nil), s.Addresses...)
 	s.Routes = append([]Route(nil), s.Routes...)
 	s.Sysctls = append([]Sysctl(nil), s.Sysctls...)
+	s.Qdiscs = append([]Qdisc(nil), s.Qdiscs...)
 	change(&s)
 	return s
 }
@@ -50,11 +51,15 @@ func TestStateString(t *testing.T) {
 		s.Addresses = append(s.Addresses, PeerAddress("ppp-a", local2, netip.Addr{}), s.Addresses[0])
 		s.Routes = append(s.Routes, Route{Destination: DefaultIPv6, Device: "ppp-b"},
 			Route{Destination: netip.MustParsePrefix("192.0.2.0/24"), Device: "ppp-b", Metric: 5})
+		s.Links = append(s.Links, Link{Name: "teql0", Bond: true, Ours: true, Up: true, MTU: 1492, TxQueue: 1000, KeepAddresses: true})
+		s.Qdiscs = []Qdisc{{"ppp-b", "teql0"}, {"ppp-a", "teql0"}, {"ppp-b", "teql0"}}
+		s.Table = &Table{Sets: []DeviceSet{{Name: "outside", Devices: []string{"teql0", "ppp-a"}}}}
 	})
 	want := strings.TrimSpace(`
 link eth1 up
 link eth2 up
 link ppp-a up mtu 1492 line
+link teql0 up mtu 1492 txqueuelen 1000 bond keep-addresses alias linebond
 link eth1.101@eth1 up vlan protocol 802.1Q id 101 egress-qos-map 3:3 6:6 alias linebond
 link eth2.100@eth2 up vlan protocol 802.1ad id 100 alias linebond
 link eth2.100.101@eth2.100 up vlan protocol 802.1Q id 101 alias linebond
@@ -65,7 +70,15 @@ route -6 default dev ppp-a proto 108 metric 200
 route -6 default dev ppp-b proto 108 metric 1024
 route 192.0.2.0/24 dev ppp-b proto 108 metric 5
 route default dev ppp-a proto 108 metric 200
-sysctl net/ipv6/conf/ppp-a/accept_ra=2`)
+sysctl net/ipv6/conf/ppp-a/accept_ra=2
+qdisc teql0 dev ppp-a root
+qdisc teql0 dev ppp-b root
+table inet linebond {
+	set outside {
+		type ifname
+		elements = { "ppp-a", "teql0" }
+	}
+}`)
 	if diff := cmp.Diff(want, s.String()); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}

@@ -2,27 +2,34 @@ package netstate
 
 import (
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"net/netip"
 	"slices"
-	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// model is a kernel in memory. It is as strict as the real one in what it refuses, and has its side effects.
+// model is a kernel in memory. It is as strict as the real one in what it refuses, and has its side effects. Those of TEQL are of the
+// kernel's net/sched/sch_teql.c.
 type model struct {
 	links     map[string]Link
 	addresses []Address // in the order of adding: the first IPv4 address of a network is primary, the others secondary
 	routes    []Route
 	sysctls   map[string]string
+	qdiscs    map[string]string // kind of the root qdisc, by device
+	table     *Table
 }
 
-func (m *model) state() State {
-	s := State{Links: slices.Collect(maps.Values(m.links)), Addresses: slices.Clone(m.addresses), Routes: slices.Clone(m.routes)}
+// state is what can be observed by one who is interested in what is wanted: which devices are lines is known from there alone.
+func (m *model) state(want State) State {
+	s := State{Addresses: slices.Clone(m.addresses), Routes: slices.Clone(m.routes), Table: m.table}
+	for _, l := range m.links {
+		l.Line = slices.ContainsFunc(want.Links, func(w Link) bool { return w.Name == l.Name && w.Line })
+		s.Links = append(s.Links, l)
+	}
 	for key, value := range m.sysctls {
 		s.Sysctls = append(s.Sysctls, Sysctl{key, value})
+	}
+	for device, kind := range m.qdiscs {
+		if m.links[kind].Bond {
+			s.Qdiscs = append(s.Qdiscs, Qdisc{device, kind})
+		}
 	}
 	return s
 }
@@ -40,8 +47,10 @@ func (m *model) apply(op Op) error {
 			return fmt.Errorf("%s: no such device", o)
 		}
 		m.deleteLink(o.Device)
-	case SetEgress, SetMTU, SetUp:
+	case SetEgress, SetMTU, SetUp, SetTxQueue, Adopt:
 		return m.changeLink(op)
+	case LoadBonds, Join, Leave, Release:
+		return m.changeBond(op)
 	case AddAddress:
 		if _, ok := m.links[o.Address.Device]; !ok {
 			return fmt.Errorf("%s: no such device", o)
@@ -68,6 +77,15 @@ func (m *model) apply(op Op) error {
 			return fmt.Errorf("%s: no such setting", o)
 		}
 		m.sysctls[o.Sysctl.Key] = o.Sysctl.Value
+	case SetTable:
+		m.table = &o.Table
+	case DeleteTable:
+		if m.table == nil {
+			return fmt.Errorf("%s: no such table", o)
+		}
+		m.table = nil
+	default:
+		return fmt.Errorf("%T is not known", o)
 	}
 	return nil
 }
@@ -80,19 +98,117 @@ func (m *model) changeLink(op Op) error {
 		name, change = o.Device, func(l *Link) { l.VLAN.Egress = o.To }
 	case SetMTU:
 		name, change = o.Device, func(l *Link) { l.MTU = o.MTU }
+	case SetTxQueue:
+		name, change = o.Device, func(l *Link) { l.TxQueue = o.Packets }
+	case Adopt:
+		name, change = o.Device, func(l *Link) { l.Ours = true }
 	case SetUp:
-		name, change = o.Device, func(l *Link) { l.Up = true }
+		name, change = o.Device, func(l *Link) {
+			l.Up = true
+			if l.Bond {
+				l.MTU = m.leastMTU(l.Name)
+			}
+		}
 	}
 	l, ok := m.links[name]
 	if !ok {
 		return fmt.Errorf("%s: no such device", op)
 	}
-	if _, up := op.(SetUp); up && l.VLAN.Parent != "" && !m.links[l.VLAN.Parent].Up {
-		return fmt.Errorf("%s: network is down", op)
+	least := m.leastMTU(name)
+	switch o := op.(type) {
+	case SetUp:
+		if l.VLAN.Parent != "" && !m.links[l.VLAN.Parent].Up {
+			return fmt.Errorf("%s: network is down", o)
+		}
+		if l.Bond && least == 0 {
+			return fmt.Errorf("%s: no slave (EUNATCH)", o)
+		}
+	case SetMTU:
+		if l.Bond && least != 0 && o.MTU > least {
+			return fmt.Errorf("%s: above a slave's %d (EINVAL)", o, least)
+		}
+	case Adopt:
+		if !l.Bond || l.Ours {
+			return fmt.Errorf("%s: bond %v, ours already %v", o, l.Bond, l.Ours)
+		}
 	}
 	change(&l)
 	m.links[name] = l
 	return nil
+}
+
+func (m *model) changeBond(op Op) error {
+	switch o := op.(type) {
+	case LoadBonds:
+		for _, device := range o.Devices {
+			if _, exists := m.links[device]; exists {
+				return fmt.Errorf("%s: %s exists", o, device)
+			}
+			m.loadBond(device)
+		}
+	case Join:
+		return m.join(o)
+	case Leave:
+		if m.qdiscs[o.Qdisc.Device] != o.Qdisc.Kind {
+			return fmt.Errorf("%s: the root qdisc is %q", o, m.qdiscs[o.Qdisc.Device])
+		}
+		delete(m.qdiscs, o.Qdisc.Device)
+	case Release:
+		l, ok := m.links[o.Device]
+		if !ok || !l.Bond || !l.Ours || m.leastMTU(o.Device) != 0 {
+			return fmt.Errorf("%s: %s, least MTU of slaves %d", o, l, m.leastMTU(o.Device))
+		}
+		m.setDown(o.Device)
+		m.links[o.Device] = bornBond(o.Device)
+	}
+	return nil
+}
+
+func bornBond(name string) Link { return Link{Name: name, Bond: true, MTU: 1500, TxQueue: 100} }
+
+func (m *model) loadBond(name string) {
+	m.links[name] = bornBond(name)
+	m.sysctls["net/ipv4/conf/"+name+"/rp_filter"] = "1"
+}
+
+// join is teql_qdisc_init.
+func (m *model) join(o Join) error {
+	slave, exists := m.links[o.Qdisc.Device]
+	bond, loaded := m.links[o.Qdisc.Kind]
+	if !exists || !loaded || !bond.Bond || m.qdiscs[slave.Name] == bond.Name {
+		return fmt.Errorf("%s: slave %v, bond %v, has %q", o, exists, loaded, m.qdiscs[slave.Name])
+	}
+	switch least := m.leastMTU(bond.Name); {
+	case least == 0:
+		bond.MTU = slave.MTU
+	case bond.Up && slave.MTU < bond.MTU:
+		return fmt.Errorf("%s: the MTU %d is below the bond's %d (EINVAL)", o, slave.MTU, bond.MTU)
+	default:
+		bond.MTU = min(bond.MTU, slave.MTU)
+	}
+	m.links[bond.Name] = bond
+	m.qdiscs[slave.Name] = bond.Name
+	return nil
+}
+
+// leastMTU is that of a bond's slaves, 0 when it has none.
+func (m *model) leastMTU(bond string) int {
+	least := 0
+	for device, kind := range m.qdiscs {
+		if mtu := m.links[device].MTU; kind == bond && (least == 0 || mtu < least) {
+			least = mtu
+		}
+	}
+	return least
+}
+
+// setDown sets a device down: its routes go, and its IPv6 addresses.
+func (m *model) setDown(name string) {
+	l := m.links[name]
+	l.Up = false
+	m.links[name] = l
+	m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == name })
+	m.addresses = slices.DeleteFunc(m.addresses, func(a Address) bool { return a.Device == name && a.Local.Is6() })
 }
 
 func (m *model) deleteLink(name string) {
@@ -102,6 +218,7 @@ func (m *model) deleteLink(name string) {
 		}
 	}
 	delete(m.links, name)
+	delete(m.qdiscs, name)
 	m.addresses = slices.DeleteFunc(m.addresses, func(a Address) bool { return a.Device == name })
 	m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == name })
 }
@@ -115,124 +232,7 @@ func (m *model) deleteAddress(a Address) {
 	sameNetwork := func(b Address) bool { return a.Local.Is4() && networkOf(a) == networkOf(b) }
 	primary := !slices.ContainsFunc(m.addresses[:i], sameNetwork)
 	m.addresses = slices.DeleteFunc(m.addresses, func(b Address) bool { return b == a || primary && sameNetwork(b) })
-	if !slices.ContainsFunc(m.addresses, func(b Address) bool { return b.Device == a.Device && b.Local.Is4() }) {
+	if a.Local.Is4() && !slices.ContainsFunc(m.addresses, func(b Address) bool { return b.Device == a.Device && b.Local.Is4() }) {
 		m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == a.Device && r.Destination.Addr().Is4() })
-	}
-}
-
-// randomWant makes a state of up to two lines, alone or together on a VLAN, in any phase of their lives.
-func randomWant(r *rand.Rand) State {
-	var s State
-	for _, line := range []string{"ppp-a", "ppp-b"} {
-		tags := [][]uint16{nil, {101}, {100, 101}, {100, 102}}[r.IntN(4)]
-		if r.IntN(4) == 0 {
-			continue
-		}
-		s.Links = append(s.Links, ethernet("eth1", tags, []VLANProtocol{Dot1Q, Dot1AD}[r.IntN(2)], uint8(r.IntN(3)))...)
-		s.Links = append(s.Links, Link{Name: line, Line: true, Up: true, MTU: 1480 + r.IntN(20)})
-		s.Sysctls = append(s.Sysctls, Sysctl{"net/ipv6/conf/" + line + "/accept_ra", "2"})
-		if r.IntN(3) > 0 {
-			s.Addresses = append(s.Addresses, PeerAddress(line, randomAddress(r, "203.0.113.0"), randomAddress(r, "198.51.100.0")))
-			s.Routes = append(s.Routes, Route{Destination: DefaultIPv4, Device: line, Metric: 200 + r.IntN(2)})
-		}
-		if r.IntN(3) > 0 {
-			s.Addresses = append(s.Addresses, PeerAddress(line, randomAddress(r, "fe80::"), randomAddress(r, "fe80::1:0")))
-			s.Routes = append(s.Routes, Route{Destination: DefaultIPv6, Device: line, Metric: r.IntN(2)})
-		}
-	}
-	return s
-}
-
-func randomAddress(r *rand.Rand, base string) netip.Addr {
-	a := netip.MustParseAddr(base)
-	for range 1 + r.IntN(2) {
-		a = a.Next()
-	}
-	return a
-}
-
-// disturb does what other programs, and the sessions themselves, do behind our back.
-func (m *model) disturb(r *rand.Rand) {
-	line := []string{"ppp-a", "ppp-b"}[r.IntN(2)]
-	_, exists := m.links[line]
-	switch r.IntN(6) {
-	case 0:
-		m.deleteLink(line)
-		delete(m.sysctls, "net/ipv6/conf/"+line+"/accept_ra")
-	case 1:
-		if !exists {
-			m.links[line] = Link{Name: line, Line: true, MTU: 1500}
-			m.sysctls["net/ipv6/conf/"+line+"/accept_ra"] = "1"
-		}
-	case 2:
-		if exists {
-			a := PeerAddress(line, netip.MustParseAddr("203.0.113.99"), randomAddress(r, "198.51.100.0"))
-			_ = m.apply(AddAddress{a})
-		}
-	case 3:
-		if len(m.routes) > 0 {
-			m.routes = slices.Delete(m.routes, 0, 1)
-		}
-	case 4:
-		if i := r.IntN(len(m.addresses)); m.addresses[i].Device == line {
-			m.deleteAddress(m.addresses[i])
-		}
-	case 5:
-		for _, name := range slices.Sorted(maps.Keys(m.links)) {
-			if m.links[name].Ours && r.IntN(2) == 0 {
-				m.deleteLink(name)
-			}
-		}
-	}
-}
-
-// TestRandomHistories drives a kernel through states in random order, with others meddling. Every operation must be possible when its
-// turn comes, one round must be enough, and what belongs to others must be there to the end.
-func TestRandomHistories(t *testing.T) {
-	foreign := Link{Name: "eth1.7", VLAN: VLAN{Parent: "eth1", ID: 7, Protocol: Dot1Q}}
-	slaac := Address{Device: "eth1", Local: netip.MustParseAddr("2001:db8::1"), Peer: netip.MustParsePrefix("2001:db8::1/64")}
-	for seed := range uint64(500) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		m := &model{sysctls: map[string]string{}, links: map[string]Link{"eth1": {Name: "eth1", MTU: 1500}, foreign.Name: foreign}}
-		m.addresses = []Address{slaac}
-		for step := range 30 {
-			for range r.IntN(4) {
-				m.disturb(r)
-			}
-			want := randomWant(r)
-			if step == 29 {
-				want = State{}
-			}
-			before := m.state()
-			converge(t, m, want)
-			if t.Failed() {
-				t.Fatalf("seed %d, step %d, from\n%s\nwanting\n%s", seed, step, before, want)
-			}
-		}
-		for _, l := range m.links {
-			if l.Ours {
-				t.Errorf("seed %d: %s is left behind", seed, l)
-			}
-		}
-		if len(m.routes) > 0 {
-			t.Errorf("seed %d: routes are left behind: %v", seed, m.routes)
-		}
-		if _, ok := m.links[foreign.Name]; !ok || !slices.Contains(m.addresses, slaac) {
-			t.Fatalf("seed %d: something foreign was deleted", seed)
-		}
-	}
-}
-
-// converge brings the kernel to what is wanted, by operations in the given order, and checks that no more are needed.
-func converge(t *testing.T, m *model, want State) {
-	t.Helper()
-	ops := Diff(want, m.state())
-	for _, op := range ops {
-		if err := m.apply(op); err != nil {
-			t.Errorf("%v\nof %v", err, ops)
-		}
-	}
-	if diff := cmp.Diff([]Op(nil), Diff(want, m.state())); diff != "" {
-		t.Errorf("after %v there is more to do:\n%s", ops, diff)
 	}
 }

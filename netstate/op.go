@@ -2,6 +2,12 @@ package netstate
 
 import "fmt"
 
+// BondMTU, in bytes, and BondTxQueue, in packets, are what a bond device is born with (teql_master_setup of the kernel's sch_teql.c).
+const (
+	BondMTU     = 1500
+	BondTxQueue = 100
+)
+
 // Op is one change to the host's networking: one of the types of this file. String gives the command that would do the same.
 type Op interface {
 	fmt.Stringer
@@ -21,13 +27,13 @@ type SetEgress struct {
 	To     Egress // what it is to be
 }
 
-// SetMTU sets a device's MTU, in bytes.
+// SetMTU sets a device's MTU, in bytes. A bond takes none above that of a slave (EINVAL).
 type SetMTU struct {
 	Device string
 	MTU    int
 }
 
-// SetUp sets a device administratively up.
+// SetUp sets a device administratively up. A bond must have a slave (EUNATCH) and gets the least of its slaves' MTUs.
 type SetUp struct{ Device string }
 
 // AddAddress adds an address; it may be there already.
@@ -46,6 +52,36 @@ type DeleteRoute struct{ Route Route }
 // SetSysctl writes a kernel setting.
 type SetSysctl struct{ Sysctl Sysctl }
 
+// LoadBonds has the kernel make bond devices that do not exist, by loading the module of TEQL with as many as it takes for all of these.
+// They are used from the next Diff on.
+type LoadBonds struct{ Devices []string }
+
+// Adopt marks a bond device as in our use.
+type Adopt struct{ Device string }
+
+// Release ends our use of a bond device: down, with the MTU and queue that it was born with (BondMTU, BondTxQueue), and without our mark.
+// Its slaves have left before.
+type Release struct{ Device string }
+
+// SetTxQueue sets the length of a device's transmission queue, in packets.
+type SetTxQueue struct {
+	Device  string
+	Packets int
+}
+
+// Join makes a line device a slave of a bond, by its root qdisc, in place of the one that it has. The first slave gives the bond its own
+// MTU; another one with less than the bond's is refused while the bond is up (EINVAL).
+type Join struct{ Qdisc Qdisc }
+
+// Leave takes a line device out of a bond, which stays up without any.
+type Leave struct{ Qdisc Qdisc }
+
+// SetTable replaces our nftables table as a whole, in one transaction.
+type SetTable struct{ Table Table }
+
+// DeleteTable removes our nftables table.
+type DeleteTable struct{}
+
 func (AddLink) op()       {}
 func (DeleteLink) op()    {}
 func (SetEgress) op()     {}
@@ -56,6 +92,14 @@ func (DeleteAddress) op() {}
 func (AddRoute) op()      {}
 func (DeleteRoute) op()   {}
 func (SetSysctl) op()     {}
+func (LoadBonds) op()     {}
+func (Adopt) op()         {}
+func (Release) op()       {}
+func (SetTxQueue) op()    {}
+func (Join) op()          {}
+func (Leave) op()         {}
+func (SetTable) op()      {}
+func (DeleteTable) op()   {}
 
 func (o AddLink) String() string {
 	return fmt.Sprintf("ip link add link %s name %s alias %s type %s", o.Link.VLAN.Parent, o.Link.Name, Alias, o.Link.VLAN)
@@ -86,6 +130,37 @@ func (o AddRoute) String() string { return routeCommand("append", o.Route) }
 func (o DeleteRoute) String() string { return routeCommand("delete", o.Route) }
 
 func (o SetSysctl) String() string { return "sysctl -w " + o.Sysctl.String() }
+
+func (o LoadBonds) String() string {
+	count := 1
+	for _, device := range o.Devices {
+		var n int
+		if _, err := fmt.Sscanf(device, "teql%d", &n); err == nil {
+			count = max(count, n+1)
+		}
+	}
+	return fmt.Sprintf("modprobe sch_teql max_equalizers=%d", count)
+}
+
+func (o Adopt) String() string { return fmt.Sprintf("ip link set dev %s alias %s", o.Device, Alias) }
+
+func (o Release) String() string {
+	return fmt.Sprintf("ip link set dev %s down mtu %d txqueuelen %d alias ''", o.Device, BondMTU, BondTxQueue)
+}
+
+func (o SetTxQueue) String() string {
+	return fmt.Sprintf("ip link set dev %s txqueuelen %d", o.Device, o.Packets)
+}
+
+func (o Join) String() string {
+	return fmt.Sprintf("tc qdisc replace dev %s root %s", o.Qdisc.Device, o.Qdisc.Kind)
+}
+
+func (o Leave) String() string { return fmt.Sprintf("tc qdisc delete dev %s root", o.Qdisc.Device) }
+
+func (o SetTable) String() string { return "nft -f - # replaces table inet " + TableName }
+
+func (DeleteTable) String() string { return "nft delete table inet " + TableName }
 
 // routeCommand puts the verb where ip(8) expects it: after the family.
 func routeCommand(verb string, r Route) string {

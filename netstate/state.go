@@ -9,8 +9,12 @@
 //
 //	what                                       mark of ownership
 //	VLAN device                                its alias is "linebond" (Alias)
+//	bond device (teql0, ...)                   likewise; a kernel module makes it: we adopt and release it
 //	route                                      its protocol number is 108 (RouteProtocol)
 //	IPv4 and IPv6 link-local address           it is on a line device (Link.Line); other IPv6 addresses there belong to SLAAC
+//	other address                              it is on a bond device of ours, and not IPv6 link-local
+//	root qdisc                                 its kind is the name of a bond device of ours, or it is on a line device
+//	nftables table                             it is called `inet linebond` (TableName)
 //	sysctl                                     none: only ever set, and gone with its device
 //
 // Everything else is left alone.
@@ -24,7 +28,7 @@ import (
 	"strings"
 )
 
-// Alias is the interface alias that marks a VLAN device as made by linebond.
+// Alias is the interface alias that marks a VLAN device as made by linebond, and a bond device as in its use.
 const Alias = "linebond"
 
 // RouteProtocol is the routing protocol number (rtm_protocol) that marks a route as linebond's.
@@ -37,19 +41,27 @@ type State struct {
 	Addresses []Address
 	Routes    []Route
 	Sysctls   []Sysctl
+	Qdiscs    []Qdisc
+	Table     *Table // nil: none
 }
 
 // Link is a network device.
 //
-// Of a wanted link, Up and MTU are demands only when set: no device is ever taken down. A wanted device that does not exist is made if
-// it is a VLAN of ours whose parent exists, and otherwise passed over until it appears.
+// Of a wanted link, Up, MTU and TxQueue are demands only when set: no device in use is ever taken down. A wanted device that does not
+// exist is made if it is a VLAN of ours whose parent exists, or a bond, and otherwise passed over until it appears.
 type Link struct {
-	Name string
-	VLAN VLAN // zero when this is no VLAN device
-	Ours bool // a VLAN device of our own making
-	Line bool // a line's PPP device, whose addresses are ours; it lives as long as a file descriptor and is not made here
-	Up   bool // administratively up
-	MTU  int  // in bytes; 0 in a wanted link: as it is, and for a VLAN of ours as its parent's
+	Name    string
+	VLAN    VLAN // zero when this is no VLAN device
+	Ours    bool // a VLAN device of our own making, or a bond device in our use
+	Bond    bool // a device of the kernel's TEQL (teql0, ...), whose slaves have a root qdisc of its name; wanted, it is to be in our use
+	Line    bool // a line's PPP device, whose addresses are ours; it lives as long as a file descriptor and is not made here
+	Up      bool // administratively up. The kernel refuses it to a bond that has no slave yet: that is passed over until it has one.
+	MTU     int  // in bytes; 0 in a wanted link: as it is, and for a VLAN of ours as its parent's. A bond's is never above its slaves'.
+	TxQueue int  // length of the transmission queue (txqueuelen), in packets; 0 in a wanted link: as it is
+
+	// KeepAddresses, of a wanted bond device: addresses that it has beyond the wanted ones stay. So connections outlive a time when no
+	// line is there to tell the address, also across a restart: the kernel is the memory.
+	KeepAddresses bool
 }
 
 // VLAN says how an IEEE 802.1Q VLAN device sits on its parent. A wanted VLAN's parent is to be wanted too.
@@ -129,13 +141,21 @@ var (
 	DefaultIPv6 = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 )
 
-// Sysctl is a kernel setting below /proc/sys. The key is written with slashes, because names of VLAN devices have dots.
+// Sysctl is a kernel setting: a file below /proc/sys, or of sysfs when its key begins with a slash. The key is written with slashes,
+// because names of VLAN devices have dots.
 type Sysctl struct {
-	Key   string // e.g. net/ipv6/conf/ppp-a/accept_ra
+	Key   string // e.g. net/ipv6/conf/ppp-a/accept_ra or /sys/class/net/ppp-a/queues/rx-0/rps_cpus
 	Value string // e.g. 2
 }
 
-// String gives one line per entry, sorted, in the words of ip(8) and sysctl(8).
+// Qdisc is the root queueing discipline of a line device, where it is a bond's: with the kind teql0 the device is a slave of teql0. A
+// wanted one is passed over until both devices exist.
+type Qdisc struct {
+	Device string
+	Kind   string // the name of a bond device
+}
+
+// String gives one line per entry, sorted, in the words of ip(8), sysctl(8) and tc(8), and then the table in those of nft(8).
 func (s State) String() string {
 	s = s.normal()
 	var lines []string
@@ -151,10 +171,17 @@ func (s State) String() string {
 	for _, c := range s.Sysctls {
 		lines = append(lines, "sysctl "+c.String())
 	}
+	for _, q := range s.Qdiscs {
+		lines = append(lines, "qdisc "+q.String())
+	}
+	if s.Table != nil {
+		lines = append(lines, s.Table.String())
+	}
 	return strings.Join(lines, "\n")
 }
 
-// String gives e.g. "eth1.101@eth1 up mtu 1500 vlan protocol 802.1Q id 101 egress-qos-map 6:6 alias linebond".
+// String gives e.g. "eth1.101@eth1 up mtu 1500 vlan protocol 802.1Q id 101 egress-qos-map 6:6 alias linebond", or
+// "teql0 up mtu 1492 txqueuelen 1000 bond keep-addresses alias linebond".
 func (l Link) String() string {
 	var b strings.Builder
 	b.WriteString(l.Name)
@@ -167,8 +194,17 @@ func (l Link) String() string {
 	if l.MTU != 0 {
 		fmt.Fprintf(&b, " mtu %d", l.MTU)
 	}
+	if l.TxQueue != 0 {
+		fmt.Fprintf(&b, " txqueuelen %d", l.TxQueue)
+	}
 	if l.Line {
 		b.WriteString(" line")
+	}
+	if l.Bond {
+		b.WriteString(" bond")
+	}
+	if l.KeepAddresses {
+		b.WriteString(" keep-addresses")
 	}
 	if l.VLAN.Parent != "" {
 		b.WriteString(" " + l.VLAN.String())
@@ -211,6 +247,9 @@ func (r Route) String() string {
 // String gives e.g. "net/ipv6/conf/ppp-a/accept_ra=2".
 func (c Sysctl) String() string { return c.Key + "=" + c.Value }
 
+// String gives e.g. "teql0 dev ppp-a root".
+func (q Qdisc) String() string { return fmt.Sprintf("%s dev %s root", q.Kind, q.Device) }
+
 // normal returns the same state sorted and without repetitions, links with parents before children. Links of one name, as they come
 // about when two lines share a device, become one that meets the demands of both.
 func (s State) normal() State {
@@ -237,6 +276,11 @@ func (s State) normal() State {
 	}
 	n.Routes = unique(n.Routes)
 	n.Sysctls = unique(s.Sysctls)
+	n.Qdiscs = unique(s.Qdiscs)
+	if s.Table != nil {
+		table := s.Table.normal()
+		n.Table = &table
+	}
 	return n
 }
 
@@ -249,9 +293,12 @@ func merge(a, b Link) Link {
 		a.VLAN.Egress[from] = max(a.VLAN.Egress[from], to)
 	}
 	a.Ours = a.Ours || b.Ours
+	a.Bond = a.Bond || b.Bond
 	a.Line = a.Line || b.Line
 	a.Up = a.Up || b.Up
 	a.MTU = max(a.MTU, b.MTU)
+	a.TxQueue = max(a.TxQueue, b.TxQueue)
+	a.KeepAddresses = a.KeepAddresses || b.KeepAddresses
 	return a
 }
 
