@@ -8,9 +8,9 @@
 //
 //	/etc/linebond/lines.d/a.toml:3:7: mtu: 9000 is out of range; allowed: 576 to 1500
 //
-// A table per kind of file (schema.go) names each key and how its value is
-// checked; syntax.go walks the TOML, past what is none, and document.go finds
-// what the tables do not name.
+// A table per kind of file, and per element of a list such as [[bond]]
+// (schema.go), names each key and how its value is checked; syntax.go walks the
+// TOML, past what is none, and document.go finds what the tables do not name.
 // No message repeats the value of a secret key, or a text of more than one
 // line, into which a password could have slipped by a missing quote.
 //
@@ -18,6 +18,7 @@
 package config
 
 import (
+	"net/netip"
 	"reflect"
 	"strconv"
 	"time"
@@ -31,9 +32,14 @@ const maxDeviceName = 15
 
 // Config is the whole configuration.
 type Config struct {
-	Log   Log
-	DNS   DNS
-	Lines []Line // sorted by name
+	Log      Log
+	DNS      DNS
+	Host     Host
+	LAN      LAN
+	Health   Health
+	Bonds    []Bond // as written: the first is that of lines that name none
+	Forwards []Forward
+	Lines    []Line // sorted by name
 }
 
 // Log says where the log goes and how much of it.
@@ -50,6 +56,58 @@ type Log struct {
 type DNS struct {
 	System string // owner of /etc/resolv.conf that gets them: none, auto, resolvconf, systemd-resolved
 }
+
+// Host says what this machine does for itself.
+type Host struct {
+	Firewall   bool // let in from outside only what belongs to something from inside, or to a Forward
+	SpreadCPUs bool // let all CPUs receive, whichever line a packet comes by
+}
+
+// LAN is what lies behind this machine and reaches the Internet through it.
+type LAN struct {
+	Interfaces []string // Ethernet devices; none: this machine is no router
+	NAT        NAT
+	Source     netip.Addr // IPv4 address that packets go out with; of NATSource only
+}
+
+// NAT says how the LAN's IPv4 packets go out.
+type NAT string
+
+// The kinds of NAT.
+const (
+	NATMasquerade NAT = "masquerade" // with the address of the device that they go out by
+	NATNone       NAT = "none"       // as they are
+	NATSource     NAT = "snat"       // with LAN.Source
+)
+
+// Health says when a line of a bond is unwell, and for how long it has to be
+// well again before it is used.
+type Health struct {
+	Failures    int           // LCP echoes, or rounds of pings, in a row without an answer
+	Ping        []netip.Addr  // IPv4 hosts that are asked through each line; none: LCP echoes alone count
+	RejoinAfter time.Duration // after the first fall; doubled by each that follows soon
+}
+
+// Bond is a device that spreads packets over all its lines.
+type Bond struct {
+	Device        string         // teql0 to teql15
+	Mode          string         // teql
+	Addresses     []netip.Prefix // the bond's own; a block by its network address is exempt from NAT only
+	LineAddresses string         // keep or remove: those that lines got from the ISP
+	DefaultRoute  bool           // route what has no other route through the bond
+	Metric        int            // of that route
+}
+
+// Forward leads connections from outside to a host of the LAN.
+type Forward struct {
+	Protocols []string // tcp, udp or both
+	Ports     Ports
+	To        netip.Addr // IPv4
+	ToPort    uint16     // 0 = that which was asked for
+}
+
+// Ports are those from First to Last.
+type Ports struct{ First, Last uint16 }
 
 // Line is one PPPoE line.
 type Line struct {
@@ -78,6 +136,9 @@ type Line struct {
 	IPv6         bool // negotiate IPv6CP
 	DefaultRoute bool // route what has no other route through this line
 	Metric       int  // of that route
+
+	Bond     string // device of the line's bond; "" = it stands by itself
+	Fallback bool   // used only while no other line of the bond is
 }
 
 // Keepalive says when a silent line counts as dead: after Failures LCP echo
@@ -90,10 +151,21 @@ type Keepalive struct {
 // defaults returns what holds where linebond.toml says nothing.
 func defaults() Config {
 	return Config{
-		Log: Log{To: "auto", Level: "info", Facility: "daemon", Socket: "/dev/log", Format: "auto"},
-		DNS: DNS{System: "none"},
+		Log:    Log{To: "auto", Level: "info", Facility: "daemon", Socket: "/dev/log", Format: "auto"},
+		DNS:    DNS{System: "none"},
+		Host:   Host{SpreadCPUs: true},
+		LAN:    LAN{NAT: NATMasquerade},
+		Health: Health{Failures: 3, RejoinAfter: 5 * time.Second},
 	}
 }
+
+// defaultBond returns what holds for a bond where its table says nothing.
+func defaultBond() Bond {
+	return Bond{Mode: "teql", Device: "teql0", LineAddresses: "keep", DefaultRoute: true, Metric: 100}
+}
+
+// defaultForward returns what holds for a forward where its table says nothing.
+func defaultForward() Forward { return Forward{Protocols: []string{"tcp"}} }
 
 // defaultLine returns what holds for the line called name where its file says
 // nothing. VLANProtocol depends on the file and is filled in later.
@@ -145,6 +217,10 @@ func (l Line) Link() string {
 	return l.Interface
 }
 
-// Equal says whether two lines are configured alike in everything, the
-// password included: if not, the session has to be looked at anew.
-func (l Line) Equal(o Line) bool { return reflect.DeepEqual(l, o) }
+// Equal says whether two lines are configured alike in everything that their
+// session depends on, the password included: if not, it has to be looked at
+// anew. Which bond the packets are for is nothing to the session.
+func (l Line) Equal(o Line) bool {
+	l.Bond, l.Fallback = o.Bond, o.Fallback
+	return reflect.DeepEqual(l, o)
+}

@@ -67,6 +67,10 @@ func TestEqual(t *testing.T) {
 			t.Errorf("a line with another %s is equal", name)
 		}
 	}
+	// The bond is nothing to the session.
+	if other := line(func(l *Line) { l.Bond, l.Fallback = "teql0", true }); !same.Equal(other) || !other.Equal(same) {
+		t.Error("a line of another bond is not equal")
+	}
 }
 
 func TestPasswordIsNotPrinted(t *testing.T) {

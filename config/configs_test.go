@@ -17,7 +17,7 @@ type setting struct {
 }
 
 var (
-	tableLine   = regexp.MustCompile(`^#?\[([a-z_]+)\]$`)
+	tableLine   = regexp.MustCompile(`^#?\[{1,2}([a-z_]+)\]{1,2}$`)
 	settingLine = regexp.MustCompile(`^#?([a-z0-9_.]+) = .+$`)
 )
 
@@ -80,7 +80,7 @@ func TestExamplesAsTheyStand(t *testing.T) {
 	c := expect(t, copied(t))
 	want := defaults()
 	want.Lines = c.Lines
-	if diff := cmp.Diff(want, *c); diff != "" {
+	if diff := cmp.Diff(want, *c, netips); diff != "" {
 		t.Errorf("linebond.toml: -want +got\n%s", diff)
 	}
 	line := defaultLine("example")
@@ -93,19 +93,24 @@ func TestExamplesAsTheyStand(t *testing.T) {
 func TestDaemonExampleShowsDefaults(t *testing.T) {
 	text := configs(t, "linebond.toml")
 	shown := settings(t, text)
-	showsAll(t, shown, daemonKeys(&Config{}))
+	keys, _ := (&daemonFile{Config: &Config{}}).keys()
+	showsAll(t, shown, keys)
 	for _, s := range shown {
-		d, c := newDocument("linebond.toml", []byte(s.text)), Config{}
-		d.read(daemonKeys(&c))
-		if d.problems != nil {
-			t.Errorf("%s: %v", s.text, d.problems)
+		got, want := defaults(), defaults()
+		f := &daemonFile{Config: &got, doc: newDocument("linebond.toml", []byte(s.text))}
+		f.doc.read(f.keys())
+		if f.doc.problems != nil {
+			t.Errorf("%s: %v", s.text, f.doc.problems)
 		}
-		// What is set must be the default, the rest is empty.
-		filled := defaults()
-		d.seen = map[string]int{}
-		d.read(daemonKeys(&filled))
-		if diff := cmp.Diff(defaults(), filled); diff != "" || cmp.Equal(c, Config{}) {
-			t.Errorf("%s is not the default: -want +got\n%s", s.text, diff)
+		for _, b := range f.bonds {
+			got.Bonds, want.Bonds = []Bond{b.Bond}, []Bond{defaultBond()}
+		}
+		for _, w := range f.forwards {
+			got.Forwards, want.Forwards = []Forward{w.Forward}, []Forward{defaultForward()}
+		}
+		isDefault := cmp.Equal(want, got, netips)
+		if says := !strings.Contains(s.doc, "No default"); says != isDefault {
+			t.Errorf("%s: the default: %v, and the file says so: %v", s.text, isDefault, says)
 		}
 	}
 	// With every # removed it is TOML all the same, tables included.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,17 +22,21 @@ type key struct {
 // document is one file on its way from TOML to values. It gathers problems
 // and goes on, so that all of a file's mistakes are told at once.
 type document struct {
+	section         // all of the file but what stands in lists
 	file     string // as messages name it
 	data     []byte
 	keys     []key
+	lists    map[string]listed // tables that may be given more than once
 	problems []Problem
-	prefix   []string         // of the keys below a [header]
-	skip     bool             // below a header that was refused
-	broken   bool             // some of it is not TOML: what it lacks is unknown
-	seen     map[string]int   // key: offset of where it was given
-	meant    map[string]bool  // keys that an unknown one was probably meant to be
-	tables   map[string]table // tables that were given
+	prefix   []string            // of the keys below a [header]
+	skip     bool                // below a header that was refused
+	broken   bool                // some of it is not TOML: what it lacks is unknown
+	tables   map[string]table    // tables that were given
+	newest   map[string]*section // of each list
 }
+
+// listed makes another element of a list, and returns the keys that set it.
+type listed func(*section) []key
 
 // table is where a table was given first, and in which of TOML's notations.
 type table struct {
@@ -43,18 +48,15 @@ type notation uint8
 
 const (
 	header notation = iota // [keepalive]
+	double                 // [[bond]]
 	inline                 // keepalive = { interval = "1s" }
 	dotted                 // keepalive.interval = "1s"
 )
 
 func newDocument(file string, data []byte) *document {
-	return &document{
-		file:   file,
-		data:   data,
-		seen:   map[string]int{},
-		meant:  map[string]bool{},
-		tables: map[string]table{},
-	}
+	d := &document{file: file, data: data, tables: map[string]table{}, newest: map[string]*section{}}
+	d.section = *d.newSection(0)
+	return d
 }
 
 // fail notes what is wrong with a key at an offset of the file.
@@ -62,18 +64,6 @@ func (d *document) fail(offset int, key, format string, args ...any) {
 	p := Problem{File: d.file, Key: key, Message: fmt.Sprintf(format, args...)}
 	p.Line, p.Column = d.position(offset)
 	d.problems = append(d.problems, p)
-}
-
-// failKey notes what is wrong with a key where it was given, or at the top of
-// the file if it was not.
-func (d *document) failKey(key, format string, args ...any) {
-	d.fail(d.seen[key], key, format, args...)
-}
-
-// warnKey is failKey for what does not keep the file from being used.
-func (d *document) warnKey(key, format string, args ...any) {
-	d.failKey(key, format, args...)
-	d.problems[len(d.problems)-1].Warning = true
 }
 
 // failFile notes what is wrong with the file as a whole.
@@ -89,12 +79,6 @@ func (d *document) failed() bool {
 		}
 	}
 	return false
-}
-
-// given says whether the file has the key.
-func (d *document) given(key string) bool {
-	_, ok := d.seen[key]
-	return ok
 }
 
 // position turns an offset into a line and a column, counted in characters.
@@ -114,11 +98,14 @@ func (d *document) header(e *unstable.Node) bool {
 	case !d.isTable(name):
 		d.unknown(parts, offset, "table")
 		return false
-	case e.Kind == unstable.ArrayTable:
+	case e.Kind != unstable.ArrayTable:
+		d.openTable(name, offset, header)
+	case d.lists[name] == nil:
 		d.fail(offset, name, "is no list: write [%s], in single brackets", name)
 		return false
+	default:
+		d.openTable(name, offset, double)
 	}
-	d.openTable(name, offset, header)
 	return true
 }
 
@@ -151,11 +138,10 @@ func (d *document) assign(parts []string, offset int, e *unstable.Node) {
 		if !d.underKey(parts, len(parts)-1, offset) {
 			d.unknown(parts, offset, "key")
 		}
-	case d.given(name):
-		line, _ := d.position(d.seen[name])
-		d.fail(offset, name, "is given twice; the first is in line %d", line)
+	case d.sectionOf(name).given(name):
+		d.fail(offset, name, "is given twice; the first is in line %d", d.sectionOf(name).line(name))
 	default:
-		d.seen[name] = offset
+		d.sectionOf(name).seen[name] = offset
 		k.set(d.valueOf(k, e))
 	}
 }
@@ -167,7 +153,7 @@ func (d *document) underKey(parts []string, n, offset int) bool {
 	for i := 1; i <= n; i++ {
 		name := keyName(parts[:i])
 		if k, ok := d.find(name); ok {
-			d.meant[k.name] = true
+			d.sectionOf(k.name).meant[k.name] = true
 			d.fail(offset, k.name, "is no table; write %s = and one value", k.name)
 			return true
 		}
@@ -190,35 +176,57 @@ func (d *document) unknown(parts []string, offset int, what string) {
 			break
 		}
 	}
-	name, shown := keyName(parts), keyName(parts)
+	name, last := keyName(parts), keyName(parts[len(parts)-1:])
+	shown, table := name, ""
 	if d.broken {
 		shown = ""
 	}
-	last := keyName(parts[len(parts)-1:])
-	if _, ok := d.find(last); ok && len(parts) == 2 && d.isTable(parts[0]) {
+	if len(parts) > 1 {
+		table = keyName(parts[:len(parts)-1]) + "."
+	}
+	near := cmp.Or(nearest(name, d.keys), nearest(last, d.keys))
+	if _, ok := d.find(last); ok {
 		d.meant[last] = true
 		d.fail(offset, shown, "unknown %s; %s stands above the first [table]", what, last)
-		return
-	}
-	if near := nearest(name, d.keys); near != "" {
-		d.meant[near] = true
+	} else if near != "" {
+		d.sectionOf(near).meant[near] = true
 		d.fail(offset, shown, "unknown %s; did you mean %s?", what, near)
-		return
+	} else {
+		d.fail(offset, shown, "unknown %s; allowed: %s", what, d.names(table))
 	}
-	d.fail(offset, shown, "unknown %s; allowed: %s", what, d.names(""))
 }
 
 // openTable notes that a table was given; TOML allows that once, except for
-// dotted keys.
+// dotted keys and double brackets. Each other opening of a list's table begins
+// another element.
 func (d *document) openTable(name string, offset int, n notation) {
 	first, again := d.tables[name]
 	if !again {
 		d.tables[name] = table{offset, n}
+	}
+	if next := d.lists[name]; next != nil && (!again || n != dotted) {
+		d.newest[name] = d.newSection(offset)
+		d.use(next(d.newest[name]))
+	}
+	if !again || n == first.notation && (n == dotted || n == double) {
 		return
 	}
-	if n != dotted || first.notation != dotted {
-		line, _ := d.position(first.offset)
-		d.fail(offset, name, "this table is given twice; the first is in line %d", line)
+	line, _ := d.position(first.offset)
+	hint := ""
+	if d.lists[name] != nil {
+		hint = fmt.Sprintf("; write [[%s]] for each", name)
+	}
+	d.fail(offset, name, "this table is given twice; the first is in line %d%s", line, hint)
+}
+
+// use puts keys in the place of those of the same names.
+func (d *document) use(keys []key) {
+	for i, old := range d.keys {
+		for _, k := range keys {
+			if k.name == old.name {
+				d.keys[i] = k
+			}
+		}
 	}
 }
 

@@ -34,13 +34,13 @@ func (l *lineFile) check() {
 	if l.doc.broken {
 		return
 	}
-	l.require("interface", "give the Ethernet device that the line is connected to")
-	l.require("username", "give the user name that the provider expects")
+	l.doc.require("interface", "give the Ethernet device that the line is connected to")
+	l.doc.require("username", "give the user name that the provider expects")
 	switch {
 	case l.doc.given("password") && l.doc.given("password_file"):
 		l.doc.failKey("password_file", "is given besides password; keep one of the two")
 	case !l.doc.given("password_file") && !l.doc.meant["password_file"]:
-		l.require("password", "give password or password_file")
+		l.doc.require("password", "give password or password_file")
 	}
 	switch {
 	case len(l.VLAN) == 0 && l.doc.given("vlan_protocol") && !l.doc.given("vlan"):
@@ -49,14 +49,6 @@ func (l *lineFile) check() {
 		l.VLANProtocol = "802.1q"
 	case len(l.VLAN) == 2 && l.VLANProtocol == "":
 		l.VLANProtocol = "802.1ad"
-	}
-}
-
-// require wants a key to be given, unless a mistyped key was just said to be
-// this one.
-func (l *lineFile) require(key, what string) {
-	if !l.doc.given(key) && !l.doc.meant[key] {
-		l.doc.fail(0, key, "is missing; %s", what)
 	}
 }
 

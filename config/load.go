@@ -32,14 +32,16 @@ func Load(fsys fs.FS, dir string) (*Config, []Problem) {
 	if problem, ok := checkDirectory(fsys, dir); !ok {
 		return &c, []Problem{problem}
 	}
-	problems := loadDaemon(fsys, path.Join(dir, "linebond.toml"), &c)
+	daemon := loadDaemon(fsys, path.Join(dir, "linebond.toml"), &c)
 	names, none := lineNames(fsys, dir)
-	problems = append(problems, none...)
 	var lines []*lineFile
 	for _, name := range names {
 		lines = append(lines, loadLine(fsys, path.Join(dir, "lines.d"), name))
 	}
 	checkTogether(lines)
+	daemon.checkLines(lines)
+	sortProblems(daemon.doc.problems)
+	problems := append(daemon.doc.problems, none...)
 	for _, l := range lines {
 		sortProblems(l.doc.problems)
 		problems = append(problems, l.doc.problems...)
@@ -65,19 +67,18 @@ func checkDirectory(fsys fs.FS, dir string) (Problem, bool) {
 }
 
 // loadDaemon reads linebond.toml into c.
-func loadDaemon(fsys fs.FS, file string, c *Config) []Problem {
+func loadDaemon(fsys fs.FS, file string, c *Config) *daemonFile {
 	data, _, err := readFile(fsys, file, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	f := &daemonFile{Config: c, doc: newDocument("/"+file, data)}
+	switch {
+	case err == nil:
+		f.read()
+	case !errors.Is(err, fs.ErrNotExist):
+		f.doc.failFile("%s", reason(err))
+		f.doc.broken = true
 	}
-	doc := newDocument("/"+file, data)
-	if err != nil {
-		doc.failFile("%s", reason(err))
-		return doc.problems
-	}
-	doc.read(daemonKeys(c))
-	sortProblems(doc.problems)
-	return doc.problems
+	f.guard()
+	return f
 }
 
 // lineNames lists the lines, sorted, or says why there are none. Hidden files
@@ -142,7 +143,7 @@ func loadLine(fsys fs.FS, dir, name string) *lineFile {
 		l.doc.failFile("%s", reason(err))
 		return l
 	}
-	l.doc.read(lineKeys(l))
+	l.doc.read(lineKeys(l), nil)
 	l.check()
 	if l.doc.given("password") && othersRead(info) {
 		l.doc.warnKey("password", "others than the owner can read it; run: chmod 600 %s", shellWord("/"+file))

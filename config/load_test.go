@@ -3,18 +3,23 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"linebond/auth"
 )
 
 // minimal is the shortest line file; interface is left to be added.
 const minimal = "username = \"user\"\npassword = \"hunter2\"\n"
+
+// netips lets cmp look at addresses.
+var netips = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
 
 // etc makes a file system of files below /etc/linebond, which only their
 // owner can read.
@@ -83,7 +88,8 @@ metric = 0x64
 	}
 	want := &Config{
 		Log: Log{To: "stderr", Level: "debug", Facility: "local3", Socket: "/dev/log", Format: "auto"},
-		DNS: DNS{System: "auto"},
+		DNS: DNS{System: "auto"}, Host: Host{SpreadCPUs: true}, LAN: LAN{NAT: NATMasquerade},
+		Health: Health{Failures: 3, RejoinAfter: 5 * time.Second},
 		Lines: []Line{{
 			Name: "a", Enabled: false,
 			Interface: "eth1", VLAN: []uint16{100, 101}, VLANProtocol: "802.1q", Priority: 6, Device: "wan",
@@ -101,7 +107,7 @@ metric = 0x64
 			MTU: 1500, Keepalive: Keepalive{Interval: time.Second, Failures: 3}, IPv6: true, DefaultRoute: true, Metric: 200,
 		}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, netips); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
@@ -116,8 +122,11 @@ func TestDirectory(t *testing.T) {
 	})
 	t.Run("empty", func(t *testing.T) {
 		c := expect(t, etc(nil), noLine)
-		want := &Config{Log: Log{To: "auto", Level: "info", Facility: "daemon", Socket: "/dev/log", Format: "auto"}, DNS: DNS{System: "none"}}
-		if diff := cmp.Diff(want, c); diff != "" {
+		want := &Config{
+			Log: Log{To: "auto", Level: "info", Facility: "daemon", Socket: "/dev/log", Format: "auto"}, DNS: DNS{System: "none"},
+			Host: Host{SpreadCPUs: true}, LAN: LAN{NAT: NATMasquerade}, Health: Health{Failures: 3, RejoinAfter: 5 * time.Second},
+		}
+		if diff := cmp.Diff(want, c, netips); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}
 	})

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -35,4 +36,18 @@ func parseRate(s string) (Rate, bool) {
 		return 0, false
 	}
 	return Rate(bits), true
+}
+
+// String gives the rate as people write it, e.g. 18.5 Mbit/s.
+func (r Rate) String() string {
+	switch {
+	case r >= 1e9:
+		return fmt.Sprintf("%.4g Gbit/s", float64(r)/1e9)
+	case r >= 1e6:
+		return fmt.Sprintf("%.4g Mbit/s", float64(r)/1e6)
+	case r >= 1e3:
+		return fmt.Sprintf("%.4g kbit/s", float64(r)/1e3)
+	default:
+		return fmt.Sprintf("%d bit/s", uint64(r))
+	}
 }

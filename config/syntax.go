@@ -19,8 +19,8 @@ const noValue = "expected a value; a text stands in quotes"
 // read walks the file and sets what keys say. A line that is no TOML is told
 // and left out; one within a value of several lines ends the reading, for where
 // that value was meant to end is unknown.
-func (d *document) read(keys []key) {
-	d.keys = keys
+func (d *document) read(keys []key, lists map[string]listed) {
+	d.keys, d.lists = keys, lists
 	d.broken = !complete(d.data)
 	text := bytes.Clone(d.data) // blanked as far as it was read, so that offsets stay
 	for range maxSyntaxErrors {

@@ -103,9 +103,9 @@ func TestTruth(t *testing.T) {
 
 // The table says of the right keys that they are true or false.
 func TestTruthKeys(t *testing.T) {
-	for _, k := range append(lineKeys(&lineFile{}), daemonKeys(&Config{})...) {
+	for _, k := range slices.Concat(lineKeys(&lineFile{}), daemonKeys(&Config{}), bondKeys(&Bond{}), forwardKeys(&Forward{})) {
 		d := newDocument("a.toml", []byte(k.name+" = true"))
-		d.read([]key{k})
+		d.read([]key{k}, nil)
 		if takes := d.problems == nil; k.truth != takes {
 			t.Errorf("%s takes true: %v, and the table says %v", k.name, takes, k.truth)
 		}

@@ -113,178 +113,155 @@ func (v value) number(least, most int64) (n int64, ok bool) {
 	return n, true
 }
 
-// The functions below make what a key's table entry calls. Each sets *to only
-// if the value is right.
+// parser turns what stands behind a key into a T. Where it is wrong it has
+// noted why, and says so.
+type parser[T any] func(value) (T, bool)
 
-func integer[N int | uint8](to *N, least, most int64) func(value) {
+// into makes what a key's table entry calls: it sets *to if the value is right.
+func into[T any](to *T, parse parser[T]) func(value) {
 	return func(v value) {
-		if n, ok := v.number(least, most); ok {
-			*to = N(n)
+		if x, ok := parse(v); ok {
+			*to = x
 		}
 	}
 }
 
-func boolean(to *bool) func(value) {
-	return func(v value) {
-		if v.is(unstable.Bool, "true or false") {
-			*to = string(v.node.Data) == "true"
+// word takes a text that parse takes. Messages say what is wanted, what is the
+// problem with a text that is none, and what is allowed.
+func word[T any](wanted, problem, allowed string, parse func(string) (T, bool)) parser[T] {
+	return func(v value) (x T, ok bool) {
+		if !v.is(unstable.String, wanted) {
+			return x, false
 		}
+		if x, ok = parse(string(v.node.Data)); !ok {
+			v.refuse(problem, allowed)
+		}
+		return x, ok
 	}
+}
+
+// list takes one T, or a list of least to most different ones. It is called
+// what, and its right elements are used.
+func list[T comparable](least, most int, what string, one parser[T]) parser[[]T] {
+	return func(v value) (all []T, ok bool) {
+		values := []value{v}
+		if v.node.Kind == unstable.Array {
+			values = v.elements()
+		}
+		if n := len(values); n < least || n > most {
+			v.fail("names %d %s; allowed: %d to %d", n, what, least, most)
+			return nil, false
+		}
+		for _, e := range values {
+			x, right := one(e)
+			if right && slices.Contains(all, x) {
+				e.fail("%s is named twice", e.shown())
+			} else if right {
+				all = append(all, x)
+			}
+		}
+		return all, len(all) > 0 || len(values) == 0
+	}
+}
+
+func integer[N int | uint8 | uint16](least, most int64) parser[N] {
+	return func(v value) (N, bool) {
+		n, ok := v.number(least, most)
+		return N(n), ok
+	}
+}
+
+func boolean(v value) (bool, bool) {
+	return string(v.node.Data) == "true", v.is(unstable.Bool, "true or false")
 }
 
 // text takes a string of least to most bytes.
-func text(to *string, least, most int) func(value) {
-	return func(v value) {
+func text(least, most int) parser[string] {
+	return func(v value) (string, bool) {
 		if !v.is(unstable.String, "a text in quotes") {
-			return
+			return "", false
 		}
-		if n := len(v.node.Data); n < least || n > most {
+		n := len(v.node.Data)
+		if n < least || n > most {
 			v.fail("must have %d to %d bytes", least, most)
-			return
 		}
-		*to = string(v.node.Data)
-	}
-}
-
-// choice takes one of a few words.
-func choice(to *string, allowed ...string) func(value) {
-	list := `"` + strings.Join(allowed, `", "`) + `"`
-	return func(v value) {
-		if !v.is(unstable.String, "one of the words "+list) {
-			return
-		}
-		if !slices.Contains(allowed, string(v.node.Data)) {
-			v.refuse("is unknown", list)
-			return
-		}
-		*to = string(v.node.Data)
-	}
-}
-
-// deviceName takes what Linux accepts as the name of a network device.
-func deviceName(to *string) func(value) {
-	return func(v value) {
-		if !v.is(unstable.String, "the name of a network device") {
-			return
-		}
-		name := string(v.node.Data)
-		odd := func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' || r == '%' }
-		if n := len(name); n < 1 || n > maxDeviceName || name == "." || name == ".." || strings.IndexFunc(name, odd) >= 0 {
-			v.refuse("is no name of a network device", "1 to 15 letters, digits and signs other than / : %")
-			return
-		}
-		*to = name
+		return string(v.node.Data), least <= n && n <= most
 	}
 }
 
 // secret takes a password.
-func secret(to *auth.Secret) func(value) {
-	return func(v value) {
-		var s string
-		if text(&s, 1, maxPassword)(v); s != "" {
-			*to = auth.NewSecret(s)
-		}
-	}
+func secret(v value) (auth.Secret, bool) {
+	s, ok := text(1, maxPassword)(v)
+	return auth.NewSecret(s), ok
 }
 
-// methods takes the name of an authentication method, or a list of them.
-func methods(to *[]auth.Method) func(value) {
-	const allowed = `"mschapv2", "chap", "pap"`
-	return func(v value) {
-		names := []value{v}
-		if v.node.Kind == unstable.Array {
-			names = v.elements()
-		}
-		var all []auth.Method
-		for _, name := range names {
-			if !name.is(unstable.String, "one or a list of "+allowed) {
-				continue
-			}
-			m, err := auth.ParseMethod(string(name.node.Data))
-			switch {
-			case err != nil:
-				name.refuse("is unknown", allowed)
-			case slices.Contains(all, m):
-				name.fail("%s is named twice", name.shown())
-			default:
-				all = append(all, m)
-			}
-		}
-		if len(names) == 0 {
-			v.fail("names no method; allowed: one or more of %s", allowed)
-		}
-		if len(all) > 0 {
-			*to = all
-		}
-	}
+// choice takes one of a few words.
+func choice(allowed ...string) parser[string] {
+	list := `"` + strings.Join(allowed, `", "`) + `"`
+	return word("one of the words "+list, "is unknown", list, func(s string) (string, bool) {
+		return s, slices.Contains(allowed, s)
+	})
 }
+
+// deviceName takes the name of a network device that is no bond.
+func deviceName(v value) (string, bool) {
+	name, ok := linuxName(v)
+	if ok && isTEQL(name) {
+		v.fail("%s is the name of a bond's device", v.shown())
+	}
+	return name, ok && !isTEQL(name)
+}
+
+// linuxName takes what Linux accepts as the name of a network device.
+var linuxName = word("the name of a network device", "is no name of a network device",
+	"1 to 15 letters, digits and signs other than / : %", func(name string) (string, bool) {
+		odd := func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' || r == '%' }
+		return name, name != "" && len(name) <= maxDeviceName && name != "." && name != ".." && strings.IndexFunc(name, odd) < 0
+	})
+
+// method takes the name of an authentication method.
+var method = word(`one or a list of "mschapv2", "chap", "pap"`, "is unknown", `"mschapv2", "chap", "pap"`,
+	func(name string) (auth.Method, bool) {
+		m, err := auth.ParseMethod(name)
+		return m, err == nil
+	})
 
 // vlanIDs takes one VLAN id, or a list of the outer and the inner one.
-func vlanIDs(to *[]uint16) func(value) {
-	return func(v value) {
-		ids := []value{v}
-		if v.node.Kind == unstable.Array {
-			if ids = v.elements(); len(ids) != 2 {
-				v.fail("a list must be [outer, inner]; for one tag write vlan = 101")
-				return
-			}
-		}
-		var all []uint16
-		for _, id := range ids {
-			if n, ok := id.number(1, 4094); ok {
-				all = append(all, uint16(n))
-			}
-		}
-		if len(all) == len(ids) {
-			*to = all
+func vlanIDs(v value) (all []uint16, ok bool) {
+	ids := []value{v}
+	if v.node.Kind == unstable.Array {
+		if ids = v.elements(); len(ids) != 2 {
+			v.fail("a list must be [outer, inner]; for one tag write vlan = 101")
+			return nil, false
 		}
 	}
+	for _, id := range ids {
+		if n, ok := id.number(1, 4094); ok {
+			all = append(all, uint16(n))
+		}
+	}
+	return all, len(all) == len(ids)
 }
 
 // hexBytes takes least to most bytes in hex.
-func hexBytes(to *[]byte, least, most int) func(value) {
+func hexBytes(least, most int) parser[[]byte] {
 	allowed := fmt.Sprintf("%d to %d bytes in hex, such as %q", least, most, "0a1b2c")
-	return func(v value) {
-		if !v.is(unstable.String, allowed) {
-			return
-		}
-		b, err := hex.DecodeString(string(v.node.Data))
-		if err != nil || len(b) < least || len(b) > most {
-			v.refuse("is not hex, or too short or too long", allowed)
-			return
-		}
-		*to = b
-	}
+	return word(allowed, "is not hex, or too short or too long", allowed, func(s string) ([]byte, bool) {
+		b, err := hex.DecodeString(s)
+		return b, err == nil && least <= len(b) && len(b) <= most
+	})
 }
 
 // duration takes a time such as "500ms" from least to most.
-func duration(to *time.Duration, least, most time.Duration) func(value) {
+func duration(least, most time.Duration) parser[time.Duration] {
 	allowed := fmt.Sprintf(`"%gs" to "%gs"`, least.Seconds(), most.Seconds())
-	return func(v value) {
-		if !v.is(unstable.String, "a time from "+allowed) {
-			return
-		}
-		t, err := time.ParseDuration(string(v.node.Data))
-		if err != nil || t < least || t > most {
-			v.refuse("is out of range or no time", allowed)
-			return
-		}
-		*to = t
-	}
+	return word("a time from "+allowed, "is out of range or no time", allowed, func(s string) (time.Duration, bool) {
+		t, err := time.ParseDuration(s)
+		return t, err == nil && least <= t && t <= most
+	})
 }
 
 // rate takes a data rate.
-func rate(to *Rate) func(value) {
-	const allowed = `"1bit" to "1000tbit", such as "18.5mbit" (Mbit/s) or "2mbps" (Mbyte/s)`
-	return func(v value) {
-		if !v.is(unstable.String, "a rate from "+allowed) {
-			return
-		}
-		r, ok := parseRate(string(v.node.Data))
-		if !ok {
-			v.refuse("is out of range or no rate", allowed)
-			return
-		}
-		*to = r
-	}
-}
+var rate = word("a rate from "+allowedRates, "is out of range or no rate", allowedRates, parseRate)
+
+const allowedRates = `"1bit" to "1000tbit", such as "18.5mbit" (Mbit/s) or "2mbps" (Mbyte/s)`
