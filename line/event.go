@@ -116,6 +116,10 @@ type (
 	// StatusChanged says that the line's state, reason or addresses are other
 	// than before.
 	StatusChanged struct{ Status Status }
+	// Silence says that an Echo-Request has gone unanswered, or that the first
+	// answer after that has come: Status.Echo.Silent. The rest of Status is as
+	// StatusChanged said.
+	Silence struct{ Status Status }
 )
 
 func (OpenDiscovery) action() {}
@@ -128,6 +132,7 @@ func (SaveSession) action()   {}
 func (ForgetSession) action() {}
 func (SetTimer) action()      {}
 func (StatusChanged) action() {}
+func (Silence) action()       {}
 
 // String says what is sent without a byte of Payload, which may hold a password.
 func (a SendFrame) String() string {

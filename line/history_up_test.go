@@ -81,6 +81,24 @@ var runningHistories = []history{
 		w.path = true
 		w.awaitUp(time.Second)
 	}},
+	{name: "silence", play: func(w *world) {
+		quiet(w)
+		answered := func() { w.run(time.Second) }
+		w.trace.off = true
+		answered()
+		w.trace.off = false
+		w.path = false
+		w.run(3500 * time.Millisecond)
+		w.trace.note("the peer is there again")
+		w.path = true
+		answered()
+		answered()
+		w.trace.note("one that knows no echoes")
+		w.path = false
+		w.run(2 * time.Second)
+		w.path, w.hold = true, rejectsEchoes(w)
+		w.run(3 * time.Second)
+	}},
 	{name: "carrier_flaps_while_held", brief: true, play: func(w *world) {
 		quiet(w)
 		w.run(20 * time.Second)

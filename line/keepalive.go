@@ -31,19 +31,31 @@ func (l *Line) tick() {
 	}
 	l.emit(SendFrame{ppp.LCP, l.lcp.AppendEchoRequest(nil, id)})
 	l.setTimer(TimerKeepalive, k.Interval)
+	if l.silent() {
+		l.emit(Silence{l.Status()})
+	}
 }
+
+// silent says whether an Echo-Request has gone unanswered: one more than that
+// is on its way.
+func (l *Line) silent() bool { return l.keepalive.Stats().Silent > 1 }
 
 func (l *Line) echoReply(id uint8) {
-	l.keepalive.Reply(l.now, id)
-	l.alive()
+	l.alive(func() { l.keepalive.Reply(l.now, id) })
 }
 
-// alive takes a proof that the peer is there, be it a Code-Reject of an
-// Echo-Request.
-func (l *Line) alive() {
-	l.keepalive.Alive()
-	if l.status.State == Held && l.link.Carrier {
+// echoRejected takes a Code-Reject, which proves as much as a reply.
+func (l *Line) echoRejected() { l.alive(l.keepalive.Alive) }
+
+// alive takes a proof that the peer is there, by which the keepalive takes it.
+func (l *Line) alive(take func()) {
+	was := l.silent()
+	take()
+	switch {
+	case l.status.State == Held && l.link.Carrier:
 		l.proceed(Reason{Cause: CarrierBack})
+	case was:
+		l.emit(Silence{l.Status()})
 	}
 }
 

@@ -80,7 +80,7 @@ func (l *Line) lcpPacket(p ppp.Packet) {
 		}
 	case ppp.CodeReject:
 		if state == ppp.Opened && len(p.Data) > 0 && ppp.Code(p.Data[0]) == ppp.EchoRequest {
-			l.alive()
+			l.echoRejected()
 		}
 	case ppp.TerminateRequest:
 		l.peerTerminates(state, p)
@@ -367,6 +367,9 @@ func (l *Line) end(r Reason) {
 		l.emit(ForgetSession{})
 	}
 	l.emit(Close{})
+	if s := l.status.Session; s != nil && !s.UpSince.IsZero() {
+		l.status.Ended = r
+	}
 	pause := l.pauseAfter(r.Cause)
 	if l.refused(r.Cause) {
 		l.notBefore = l.now.Add(pause) // whatever the carrier does in the meantime

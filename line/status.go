@@ -49,6 +49,7 @@ type Status struct {
 	IPv6    IPv6
 	Echo    lcp.EchoStats
 
+	Ended    Reason    // why the last session that was up is over; zero: none has been
 	NextDial time.Time // in Waiting
 	Failures int       // dials without success since the line was last up
 	Counters Counters

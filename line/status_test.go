@@ -134,3 +134,27 @@ func TestOddEvents(t *testing.T) {
 		}
 	}
 }
+
+// TestEnded: the end of the last session that was up is remembered over dials that fail, until that of the next.
+func TestEnded(t *testing.T) {
+	w := newWorld(t, testConfig(), zeros)
+	w.trace.off = true
+	ended := func(want Reason) {
+		t.Helper()
+		if got := w.line.Status().Ended; got != want {
+			t.Errorf("ended: %q, want %q", got, want)
+		}
+	}
+	w.up()
+	ended(Reason{})
+	w.path = false
+	w.run(6 * time.Second)
+	ended(Reason{EchoLost, "5 of 5"})
+	w.run(10 * time.Minute)
+	ended(Reason{EchoLost, "5 of 5"})
+	w.path = true
+	w.awaitUp(time.Minute)
+	w.event(Redial{})
+	w.awaitUp(time.Minute)
+	ended(Reason{Cause: Operator})
+}

@@ -108,6 +108,8 @@ func describe(a Action, now time.Duration) string {
 		return fmt.Sprintf("timer %s in %s", timerNames[a.Timer], clock(a.Delay))
 	case StatusChanged:
 		return "-> " + describeStatus(a.Status, now)
+	case Silence:
+		return fmt.Sprintf("silence: %d", a.Status.Echo.Silent)
 	}
 	return fmt.Sprintf("%T", a)
 }
