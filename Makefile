@@ -5,7 +5,7 @@
 # make install /usr/local/bin/linebond, the systemd unit, and example files in /etc/linebond
 
 SHELL   := /bin/bash
-LAB     := user-mode-linux kmod iproute2 iputils-ping ppp pppoe iperf3
+LAB     := qemu-system-x86 kmod iproute2 iputils-ping nftables ppp pppoe iperf3
 TESTING := gcc libc6-dev rsyslog
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -17,14 +17,14 @@ export GOFLAGS := -buildvcs=auto
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linebond ./cmd/linebond
 
-demo: packages-lab
+demo: packages-lab bin/kernel
 	@go test -c -tags demo -o bin/demo ./lab/e2e
 	@cd lab/e2e && ../../bin/demo -test.run '^TestDemo$$'
 
-test: packages-lab packages-test bin/openresolv.deb lint
+test: packages-lab packages-test bin/kernel bin/openresolv.deb lint
 	go test -race -timeout 30m ./...
 
-bench: packages-lab
+bench: packages-lab bin/kernel
 	go test -run '^$$' -bench . -benchmem ./ppp ./pppoe ./lcp
 	go test -count 1 -tags bench -run TestBench -timeout 30m -v ./lab/e2e | grep -v '^[=-]'
 
@@ -44,6 +44,10 @@ FUZZTIME ?= 20s
 fuzz:
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
 		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+# The kernel that the tests boot: Debian's.
+bin/kernel: lab/vm/kernel.sh | packages-lab
+	lab/vm/kernel.sh $@
 
 # Unpacked in the tests' own kernel only: installed here, it would take over this machine's /etc/resolv.conf.
 bin/openresolv.deb:

@@ -31,17 +31,19 @@ var rooms = map[string]struct {
 	"bond":     {pure: true, imports: "config line netstate"},
 
 	"wire":    {imports: "ppp"},
+	"probe":   {imports: "lcp"},
 	"kernel":  {imports: "netstate"},
 	"resolv":  {},
 	"syslog":  {},
 	"control": {imports: "line"},
 
-	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe syslog wire"},
-	"cmd/linebond": {imports: "config control daemon kernel resolv wire"},
+	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe probe syslog wire"},
+	"cmd/linebond": {imports: "config control daemon kernel probe resolv wire"},
 
 	"ppp/ppptest":   {imports: "ppp"},
 	"lab":           {imports: "control"},
-	"lab/uml":       {},
+	"lab/vm":        {},
+	"lab/vm/init":   {},
 	"wire/hosttest": {},
 }
 

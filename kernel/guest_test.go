@@ -12,11 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"linebond/lab/uml"
+	"linebond/lab/vm"
 	"linebond/netstate"
 )
 
-func TestMain(m *testing.M) { uml.Main(m) }
+func TestMain(m *testing.M) { vm.Main(m) }
 
 // run executes a command line, split at its spaces, and returns what it prints.
 func run(t *testing.T, command string) string {
@@ -33,7 +33,7 @@ func run(t *testing.T, command string) string {
 func hostNetwork(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, command := range []string{"ip link", "ip address", "ip route", "ip -6 route"} {
+	for _, command := range []string{"ip link", "ip address", "ip route", "ip -6 route", "nft list ruleset"} {
 		b.WriteString(run(t, command))
 	}
 	return b.String()

@@ -1,4 +1,4 @@
-// Package lab builds small networks on a real kernel, for end-to-end tests and benchmarks inside the guest of package lab/uml.
+// Package lab builds small networks on a real kernel, for end-to-end tests and benchmarks inside the guest of package lab/vm.
 //
 //	+-- Namespace "router" ----+          Cable          +-- Namespace "isp" ----------------------+
 //	| linebond, or Reference   |                         |  AC: pppoe-server, pppd per session     |
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-const pollInterval = 20 * time.Millisecond
+const pollInterval = 100 * time.Millisecond // a check commonly starts a process, which is dear in an emulated machine
 
 // Eventually calls check until it returns nil, and fails the test with check's last error if it does not within the timeout.
 func Eventually(t testing.TB, timeout time.Duration, check func() error) {

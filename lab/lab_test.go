@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"linebond/lab/uml"
+	"linebond/lab/vm"
 )
 
-func TestMain(m *testing.M) { uml.Main(m) }
+func TestMain(m *testing.M) { vm.Main(m) }
 
 var users = map[string]string{"user@isp": `se"cr et`}
 

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"linebond/lab/uml"
+	"linebond/lab/vm"
 )
 
 // openresolv is Debian's package of it. It is unpacked in the guest alone: on this machine it would take over /etc/resolv.conf.
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	uml.Main(m)
+	vm.Main(m)
 }
 
 func prepare() error {
@@ -34,7 +34,7 @@ func prepare() error {
 	if _, err := os.Stat(deb); err != nil {
 		return fmt.Errorf("%w: `make bin/openresolv.deb` downloads it", err)
 	}
-	if !uml.Inside() {
+	if !vm.Inside() {
 		return nil
 	}
 	unpack := exec.Command("sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -x -C / --keep-directory-symlink`, "sh", deb)

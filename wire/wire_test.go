@@ -16,11 +16,11 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"linebond/lab/uml"
+	"linebond/lab/vm"
 	"linebond/ppp"
 )
 
-func TestMain(m *testing.M) { uml.Main(m) }
+func TestMain(m *testing.M) { vm.Main(m) }
 
 // patience is for what should never happen: a test that waits this long has failed.
 const patience = 20 * time.Second

@@ -14,7 +14,7 @@ import (
 // TestDemo is `make demo`: the main job, shown step by step.
 func TestDemo(t *testing.T) {
 	d := demo{t: t}
-	d.say(`A real Linux kernel (user-mode-linux) has booted inside this machine. In it: a router, an ISP, and a
+	d.say(`A real Linux kernel (Debian's, in QEMU) has booted inside this machine. In it: a router, an ISP, and a
 cable with VLAN 101 between them. The ISP runs Debian's pppoe-server and pppd, which know nothing of linebond.`)
 	d.line = newLine(t, set{ac: lab.ACConfig{Name: "bras1.isp.example", IPv6: true}, cable: lab.CableConfig{MTU: 1508}})
 	d.linebond.Write(t, "linebond.toml", "[log]\nto = \"stderr\"\n")

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"linebond/lab/uml"
+	"linebond/lab/vm"
 )
 
 // binaryVariable tells the guest where the binary is that the host has built.
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(binaryVariable) == "" && os.Getpid() != 1 { // process 1 is the guest's init, without the host's environment
 		os.Exit(withBinary())
 	}
-	uml.Main(m)
+	vm.Main(m)
 }
 
 // withBinary builds linebond and runs this test binary again, with it.

@@ -1,4 +1,4 @@
-package uml
+package vm
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ type arguments struct {
 }
 
 // droppedFlags make no sense in the guest: its temporary files do not outlive it, and the log of files that a test opened is about
-// another machine. (Without that log `go test` does not cache the result, which is right: it depends on the installed kernel.)
+// another machine. (Without that log `go test` does not cache the result, which is right: it depends on the kernel, too.)
 var droppedFlags = []string{"test.testlogfile", "test.gocoverdir", "test.outputdir"}
 
 // outputFlags name files that a test binary writes. The guest writes them into the shared directory, from where the host takes them.
@@ -42,7 +42,7 @@ func parseArguments() arguments {
 		switch {
 		case f.Name == "test.list":
 			a.list = value != ""
-		case slices.Contains(droppedFlags, f.Name), raceDetector && f.Name == "test.coverprofile": // see guestBinary
+		case slices.Contains(droppedFlags, f.Name):
 		case !slices.Contains(outputFlags, f.Name):
 			a.flags = append(a.flags, "-"+f.Name+"="+value)
 		case value != "" && !filepath.IsAbs(value):
@@ -59,7 +59,7 @@ func parseArguments() arguments {
 
 // guest is the argument list for the guest, whose output files go below the shared directory.
 //
-// The guest has one CPU, of which kernel tests use little: they wait for timers. So more of them than one run at a time, by default.
+// Kernel tests use little of the processors: they wait for timers. So more of them run at a time than there are processors, by default.
 func (a arguments) guest(shared string) []string {
 	args := append([]string{"-test.parallel=8"}, a.flags...) // of a flag given twice the last counts
 	for name := range a.outputs {

@@ -1,4 +1,4 @@
-package uml
+package vm
 
 import (
 	"encoding/json"
@@ -12,15 +12,19 @@ type job struct {
 	Args      []string
 	Env       []string
 	Directory string // the working directory, so that testdata is where tests expect it
+	Modules   string // the directory for /lib/modules
 }
 
 // The names in the shared directory.
 const (
-	jobFile     = "job.json"
-	statusFile  = "status"  // the guest's exit status, in decimal; missing while (or if never) it ended by itself
-	modulesTree = "modules" // modprobe -d: lib/modules/VERSION below it
-	initFile    = "init"    // the test binary
+	jobFile       = "job.json"
+	statusFile    = "status" // the guest's exit status, in decimal; missing while (or if never) it ended by itself
+	initFile      = "init"   // the test binary; lab/vm/init starts it
+	initramfsFile = "initramfs"
 )
+
+// guestShared is where the guest has the shared directory.
+const guestShared = "/linebond-vm"
 
 func (j job) write(shared string) error {
 	data, err := json.Marshal(j)

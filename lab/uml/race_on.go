@@ -1,5 +1,0 @@
-//go:build race
-
-package uml
-
-const raceDetector = true
