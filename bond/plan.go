@@ -1,20 +1,21 @@
-// Package bond decides, from the configuration and the states of all lines,
-// what the host's networking must look like. It is pure; package netstate
-// compares the result with what is there.
 package bond
 
 import (
 	"net/netip"
+	"time"
 
 	"linebond/config"
 	"linebond/line"
 	"linebond/netstate"
 )
 
-// Plan is what the host should look like.
+// Plan is what the host should look like, and why.
 type Plan struct {
 	State     netstate.State
 	Resolvers []Resolver
+	Bonds     []Bond    // in the order of the configuration
+	Events    []Event   // what has changed since the last Plan, for the log
+	Next      time.Time // when the plan becomes another with nothing happening; zero: never
 }
 
 // Resolver are the DNS servers that one line's provider named.
@@ -24,84 +25,58 @@ type Resolver struct {
 	Servers []netip.Addr
 }
 
+// Bond is a bond device and its lines, as seen from outside.
+type Bond struct {
+	Device    string
+	Mode      string
+	Addresses []netip.Prefix // that it is to have; none: not known at the moment
+	MTU       int            // the least of the lines that are in; 0: none is
+	Members   []Membership   // by name of line
+}
+
+// Membership is a line's part in its bond.
+type Membership struct {
+	Line, Device string
+	In           bool      // it takes packets
+	Fallback     bool      // it is used only while no other line can be
+	Reason       string    // why it is in, or not: for people
+	Since        time.Time // when In became what it is
+	Rejoin       time.Time // when it is in again if it stays well; zero unless it waits for that
+	Share        float64   // of the bond's packets, 0 to 1
+}
+
+// EventKind is what an Event tells.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	Joined EventKind = iota // a line takes packets
+	Left                    // a line takes none any more
+	Warned                  // the bond will not do what its user expects
+)
+
+// String gives the kind's word, which does not change between releases.
+func (k EventKind) String() string { return [...]string{"joined", "left", "warned"}[k] }
+
+// Event is a change that the log should tell of.
+type Event struct {
+	Kind    EventKind
+	Bond    string // its device
+	Line    string // "" with Warned
+	Reason  string
+	Members int // lines that are in once all events of the plan are done
+}
+
 // Member is a line's configuration and where it stands.
 type Member struct {
 	Config config.Line
 	Status line.Status
+	Ping   Ping
 }
 
-// New returns the plan for all lines. Each line stands by itself: its devices,
-// addresses and, with a metric, a default route of its own.
-func New(members []Member) Plan {
-	var p Plan
-	for _, m := range members {
-		p.ethernet(m)
-		p.device(m)
-		p.resolver(m)
-	}
-	return p
-}
-
-// ethernet wants what PPPoE runs on: the VLAN devices, and all below them up.
-func (p *Plan) ethernet(m Member) {
-	if !m.Config.Enabled && m.Status.State == line.Stopped {
-		return
-	}
-	p.link(netstate.Link{Name: m.Config.Interface, Up: true})
-	for _, v := range m.Config.VLANDevices() {
-		protocol := netstate.Dot1Q
-		if v.Protocol == "802.1ad" {
-			protocol = netstate.Dot1AD
-		}
-		p.link(netstate.Link{
-			Name: v.Name,
-			Up:   true,
-			Ours: true,
-			VLAN: netstate.VLAN{Parent: v.Parent, ID: v.ID, Protocol: protocol, Egress: netstate.Priority(m.Config.Priority)},
-		})
-	}
-}
-
-func (p *Plan) link(l netstate.Link) { p.State.Links = append(p.State.Links, l) }
-
-// device wants the session's device as its negotiation has left it. In a
-// session whose carrier is lost for now the addresses stay, so that
-// connections outlive the gap; the route goes, so that another line may serve.
-func (p *Plan) device(m Member) {
-	s := m.Status
-	if s.Session == nil || s.Session.MTU == 0 {
-		return
-	}
-	p.link(netstate.Link{Name: s.Device, Line: true, Up: s.Carries(), MTU: s.Session.MTU})
-	if s.IPv4.Local.IsValid() {
-		p.address(s.Device, s.IPv4.Local, s.IPv4.Peer)
-		p.route(m)
-	}
-	if s.IPv6.Local.IsValid() {
-		p.address(s.Device, s.IPv6.Local, s.IPv6.Peer)
-		// Router advertisements give the addresses of wider scope, and with them
-		// the default route: one by ourselves would draw packets to a line that
-		// has link-local addresses alone. 2 takes them on a host that forwards, too.
-		p.State.Sysctls = append(p.State.Sysctls, netstate.Sysctl{Key: "net/ipv6/conf/" + s.Device + "/accept_ra", Value: "2"})
-	}
-}
-
-func (p *Plan) address(device string, local, peer netip.Addr) {
-	p.State.Addresses = append(p.State.Addresses, netstate.PeerAddress(device, local, peer))
-}
-
-// route wants an IPv4 default route by device: all lines may have the same peer.
-func (p *Plan) route(m Member) {
-	if !m.Config.DefaultRoute || !m.Status.Carries() {
-		return
-	}
-	p.State.Routes = append(p.State.Routes, netstate.Route{
-		Destination: netstate.DefaultIPv4, Device: m.Status.Device, Metric: m.Config.Metric,
-	})
-}
-
-func (p *Plan) resolver(m Member) {
-	if s := m.Status; s.Carries() && len(s.IPv4.DNS) > 0 {
-		p.Resolvers = append(p.Resolvers, Resolver{s.Name, s.Device, s.IPv4.DNS})
-	}
+// Ping is what pings through a line tell about it.
+type Ping struct {
+	Silent int           // rounds in a row without any answer; 0 when nothing is pinged
+	RTT    time.Duration // of the last answer; 0: none yet
+	Loss   float64       // 0 to 1, of late
 }

@@ -3,6 +3,7 @@ package bond
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -47,12 +48,13 @@ func resting(s line.State) func(*Member) {
 const up4 = `link eth1 up
 link ppp-a up mtu 1492 line
 address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
-route default dev ppp-a proto 108 metric 200`
+route default dev ppp-a proto 108 metric 200
+sysctl net/ipv4/conf/ppp-a/rp_filter=2`
 
 const vlan = `link eth1 up
 link eth1.101@eth1 up vlan protocol 802.1Q id 101 alias linebond`
 
-func TestNew(t *testing.T) {
+func TestPlan(t *testing.T) {
 	dns := []Resolver{{"a", "ppp-a", member(nil).Status.IPv4.DNS}}
 	for name, c := range map[string]struct {
 		members   []Member
@@ -65,31 +67,36 @@ link ppp-a up mtu 1492 line
 address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
 address fe80::a peer fe80::1/128 dev ppp-a
 route default dev ppp-a proto 108 metric 200
+sysctl net/ipv4/conf/ppp-a/rp_filter=2
 sysctl net/ipv6/conf/ppp-a/accept_ra=2`, dns},
 		"held: the addresses stay": {[]Member{member(func(m *Member) { m.Status.State = line.Held })}, `link eth1 up
 link ppp-a mtu 1492 line
 address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
 address fe80::a peer fe80::1/128 dev ppp-a
+sysctl net/ipv4/conf/ppp-a/rp_filter=2
 sysctl net/ipv6/conf/ppp-a/accept_ra=2`, nil},
 		"network phase: nothing is agreed on": {[]Member{member(func(m *Member) {
 			m.Status.State, m.Status.IPv4, m.Status.IPv6 = line.Network, line.IPv4{}, line.IPv6{}
-		})}, "link eth1 up\nlink ppp-a mtu 1492 line", nil},
+		})}, "link eth1 up\nlink ppp-a mtu 1492 line\nsysctl net/ipv4/conf/ppp-a/rp_filter=2", nil},
 		"authentication: no device yet": {[]Member{member(func(m *Member) {
 			m.Status.State, m.Status.Session.MTU, m.Status.IPv4, m.Status.IPv6 = line.Authenticate, 0, line.IPv4{}, line.IPv6{}
 		})}, "link eth1 up", nil},
 		"IPv6 only": {[]Member{member(func(m *Member) { m.Status.IPv4 = line.IPv4{} })}, `link eth1 up
 link ppp-a up mtu 1492 line
 address fe80::a peer fe80::1/128 dev ppp-a
+sysctl net/ipv4/conf/ppp-a/rp_filter=2
 sysctl net/ipv6/conf/ppp-a/accept_ra=2`, nil},
 		"IPv4 only":  {[]Member{only4(nil)}, up4, dns},
 		"no servers": {[]Member{only4(func(m *Member) { m.Status.IPv4.DNS = nil })}, up4, nil},
 		"unnumbered peer": {[]Member{only4(func(m *Member) { m.Status.IPv4.Peer = netip.Addr{} })}, `link eth1 up
 link ppp-a up mtu 1492 line
 address 203.0.113.10/32 dev ppp-a
-route default dev ppp-a proto 108 metric 200`, dns},
+route default dev ppp-a proto 108 metric 200
+sysctl net/ipv4/conf/ppp-a/rp_filter=2`, dns},
 		"no default route": {[]Member{only4(func(m *Member) { m.Config.DefaultRoute = false })}, `link eth1 up
 link ppp-a up mtu 1492 line
-address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a`, dns},
+address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
+sysctl net/ipv4/conf/ppp-a/rp_filter=2`, dns},
 		"two lines, same peer and metric": {[]Member{only4(nil), only4(func(m *Member) {
 			m.Config.Interface, m.Status.Name, m.Status.Device = "eth2", "b", "ppp-b"
 			m.Status.IPv4.Local = netip.MustParseAddr("203.0.113.11")
@@ -100,7 +107,9 @@ link ppp-b up mtu 1492 line
 address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
 address 203.0.113.11 peer 198.51.100.1/32 dev ppp-b
 route default dev ppp-a proto 108 metric 200
-route default dev ppp-b proto 108 metric 200`, append(dns[:1:1], Resolver{"b", "ppp-b", dns[0].Servers})},
+route default dev ppp-b proto 108 metric 200
+sysctl net/ipv4/conf/ppp-a/rp_filter=2
+sysctl net/ipv4/conf/ppp-b/rp_filter=2`, append(dns[:1:1], Resolver{"b", "ppp-b", dns[0].Servers})},
 		"QinQ, with priority": {[]Member{member(func(m *Member) {
 			resting(line.Waiting)(m)
 			m.Config.VLAN, m.Config.VLANProtocol, m.Config.Priority = []uint16{100, 101}, "802.1ad", 6
@@ -118,10 +127,11 @@ link eth1.100.101@eth1.100 up vlan protocol 802.1Q id 101 egress-qos-map 6:6 ali
 link eth1.101@eth1 up vlan protocol 802.1Q id 101 egress-qos-map 5:5 alias linebond`, nil},
 		"terminating: no more route": {[]Member{only4(func(m *Member) { m.Status.State = line.Terminate })}, `link eth1 up
 link ppp-a mtu 1492 line
-address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a`, nil},
+address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
+sysctl net/ipv4/conf/ppp-a/rp_filter=2`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := New(c.members)
+			p := New(&config.Config{}, 1).Plan(time.Time{}, c.members)
 			if diff := cmp.Diff(c.state, p.State.String()); diff != "" {
 				t.Error(diff)
 			}

@@ -93,7 +93,7 @@ type Bond struct {
 	Device        string         // teql0 to teql15
 	Mode          string         // teql
 	Addresses     []netip.Prefix // the bond's own; a block by its network address is exempt from NAT only
-	LineAddresses string         // keep or remove: those that lines got from the ISP
+	LineAddresses string         // keep those that the lines got from the ISP on their devices, or remove them
 	DefaultRoute  bool           // route what has no other route through the bond
 	Metric        int            // of that route
 }

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// ErrNotRunning says that no daemon answers.
+var ErrNotRunning = errors.New("no linebond is running")
+
 // Client speaks to a running daemon.
 type Client struct{ path string }
 
@@ -72,7 +75,7 @@ func (c *Client) ask(ctx context.Context, r Request) (Answer, error) {
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no linebond is running (nothing answers at %s); start it with `linebond run`, or name its --runtime-dir", c.path)
+		return fmt.Errorf("%w (nothing answers at %s); start it with `linebond run`, or name its --runtime-dir", ErrNotRunning, c.path)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("may not use %s: run this as root", c.path)
 	case errors.Is(err, context.DeadlineExceeded):

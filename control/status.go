@@ -2,7 +2,7 @@
 // whoever likes to: a unix stream socket, on which a client sends one line of
 // JSON, a Request, and receives one, an Answer; then the connection is closed.
 //
-//	{"verb":"status"}             {"status":{"version":...,"lines":[...]}}
+//	{"verb":"status"}             {"status":{"version":...,"lines":[...],"bonds":[...]}}
 //	{"verb":"up","line":"fast"}   {}
 //	{"verb":"reload"}             {"error":"...","problems":["file:line:column: key: ...",...]}
 //
@@ -15,14 +15,15 @@ import (
 	"linebond/line"
 )
 
-// Status is the daemon and its lines.
+// Status is the daemon, its lines and its bonds.
 type Status struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Lines   []Line    `json:"lines"`
+	Bonds   []Bond    `json:"bonds"`
 }
 
-// Line is one line. Durations are in seconds, rates and sizes in bytes.
+// Line is one line. Durations are in seconds, sizes in bytes.
 type Line struct {
 	Name     string     `json:"name"`
 	State    string     `json:"state"`
@@ -35,6 +36,7 @@ type Line struct {
 	IPv6     *IPv6      `json:"ipv6,omitempty"`
 	Echo     Echo       `json:"echo"`
 	Traffic  *Traffic   `json:"traffic,omitempty"`
+	Rates    *Rates     `json:"rates,omitempty"`
 	NextDial *time.Time `json:"next_dial,omitempty"`
 	Failures int        `json:"failures"`
 	Counters Counters   `json:"counters"`
@@ -83,6 +85,55 @@ type Traffic struct {
 	TxPackets uint64 `json:"tx_packets"`
 }
 
+// Rates are what a device has carried in each of the last seconds.
+type Rates struct {
+	RxBits    float64 `json:"rx_bits"`
+	TxBits    float64 `json:"tx_bits"`
+	RxPackets float64 `json:"rx_packets"`
+	TxPackets float64 `json:"tx_packets"`
+}
+
+// Bond is a bond device and the lines that are configured for it.
+type Bond struct {
+	Device    string   `json:"device"`
+	Mode      string   `json:"mode"`
+	Addresses []string `json:"addresses"`
+	MTU       int      `json:"mtu,omitempty"`   // none while no line is in
+	Rates     *Rates   `json:"rates,omitempty"` // of its lines together
+	Members   []Member `json:"members"`
+}
+
+// Member is a line's part in its bond. Shares and losses are from 0 to 1.
+type Member struct {
+	Line     string     `json:"line"`
+	Device   string     `json:"device"`
+	In       bool       `json:"in"` // it takes packets
+	Fallback bool       `json:"fallback"`
+	Reason   string     `json:"reason"` // for being in or not
+	Since    time.Time  `json:"since"`
+	Rejoin   *time.Time `json:"rejoin,omitempty"`
+	Share    float64    `json:"share"` // of the bond's packets, as it should be
+	Sent     *Sent      `json:"sent,omitempty"`
+	Rates    *Rates     `json:"rates,omitempty"`
+	RTT      float64    `json:"rtt"` // of the LCP echoes
+	Loss     float64    `json:"loss"`
+	Ping     *Ping      `json:"ping,omitempty"`
+}
+
+// Sent is a line's share of what the lines of its bond have sent in the last
+// seconds.
+type Sent struct {
+	Packets float64 `json:"packets"`
+	Bytes   float64 `json:"bytes"`
+}
+
+// Ping is what pings through the line tell.
+type Ping struct {
+	Silent int     `json:"silent"` // rounds in a row without an answer
+	RTT    float64 `json:"rtt"`
+	Loss   float64 `json:"loss"`
+}
+
 // Counters count what the line did not take, since the daemon began.
 type Counters struct {
 	Malformed  uint64 `json:"malformed"`
@@ -102,12 +153,12 @@ func FromLine(s line.Status) Line {
 			s.Counters.Malformed, s.Counters.Unexpected, s.Counters.Unknown, s.Counters.WrongMagic, s.Counters.StalePADT,
 			s.Counters.Established,
 		},
-		NextDial: optional(s.NextDial),
+		NextDial: Optional(s.NextDial),
 	}
 	if x := s.Session; x != nil {
 		l.Session = &Session{
 			ID: x.ID, AC: x.AC.String(), ACName: x.ACName, ServiceName: x.ServiceName,
-			MTU: x.MTU, MTULimit: x.MTULimit, UpSince: optional(x.UpSince),
+			MTU: x.MTU, MTULimit: x.MTULimit, UpSince: Optional(x.UpSince),
 		}
 		if x.Auth != 0 {
 			l.Session.Auth = x.Auth.String()
@@ -135,7 +186,8 @@ func FromLine(s line.Status) Line {
 	return l
 }
 
-func optional(t time.Time) *time.Time {
+// Optional is how a time that may be none leaves the daemon.
+func Optional(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

@@ -14,16 +14,38 @@ func (s Status) WriteTable(w io.Writer, now time.Time) error {
 		_, err := fmt.Fprintln(w, "no lines are configured")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "LINE\tSTATE\tFOR\tDEVICE\tADDRESS\tAC\tMTU\tRTT\tLOSS\tRX\tTX\tREASON")
+	lines := [][]string{strings.Fields("LINE STATE FOR DEVICE ADDRESS AC MTU RTT LOSS RX TX REASON")}
 	for _, l := range s.Lines {
-		_, _ = fmt.Fprintln(t, strings.Join(l.row(now), "\t"))
+		lines = append(lines, l.row(now))
+	}
+	tables := [][][]string{lines}
+	if len(s.Bonds) > 0 {
+		tables = append(tables, s.bonds(), s.members(now))
+	}
+	for i, rows := range tables {
+		if i > 0 {
+			_, _ = fmt.Fprintln(w) // an error comes again below
+		}
+		if err := write(w, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes rows of cells as a table, whose first row is its head.
+func write(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		_, _ = fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	return t.Flush()
 }
 
+// none stands in a table for what is not there.
+const none = "-"
+
 func (l Line) row(now time.Time) []string {
-	const none = "-"
 	row := []string{l.Name, l.State, Span(now.Sub(l.Since)), none, none, none, none, none, none, none, none, l.Reason}
 	if l.NextDial != nil {
 		row[11] += fmt.Sprintf("; next dial in %s", Span(l.NextDial.Sub(now)))
@@ -44,7 +66,7 @@ func (l Line) row(now time.Time) []string {
 		row[4] = l.IPv6.Address
 	}
 	if l.Echo.Received > 0 && l.Session != nil {
-		row[7], row[8] = fmt.Sprintf("%.1fms", l.Echo.RTT*1e3), fmt.Sprintf("%.0f%%", l.Echo.Loss*100)
+		row[7], row[8] = milliseconds(l.Echo.RTT), percent(l.Echo.Loss)
 	}
 	if l.Traffic != nil {
 		row[9], row[10] = Size(l.Traffic.RxBytes), Size(l.Traffic.TxBytes)

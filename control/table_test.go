@@ -54,7 +54,7 @@ func everyState() Status {
 		{Name: "unplugged", State: line.Unplugged, Reason: reason(line.NoDevice, "eth9"), Since: ago(26 * time.Hour)},
 		{Name: "waiting", State: line.Waiting, Reason: reason(line.AuthRefused, "wrong user name or password"), Since: ago(time.Minute), NextDial: now.Add(4 * time.Minute), Failures: 3},
 	}
-	s := Status{Version: "v1.2.3", Started: ago(51 * time.Hour)}
+	s := Status{Version: "v1.2.3", Started: ago(51 * time.Hour), Bonds: []Bond{}}
 	for _, status := range statuses {
 		status.Device, status.Link = "ppp-"+status.Name, "eth1.101"
 		s.Lines = append(s.Lines, FromLine(status))

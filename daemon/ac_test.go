@@ -32,8 +32,10 @@ var acMAC = net.HardwareAddr{2, 0, 0, 0, 0, 0xac}
 type fakeAC struct {
 	mu       sync.Mutex
 	host     *fakeHost
-	silent   bool // answers nothing
-	deaf     bool // sessions get no answer, discovery does
+	silent   bool       // answers nothing
+	deaf     bool       // sessions get no answer, discovery does
+	deafTo   string     // likewise, the session of this device alone
+	address  netip.Addr // of all sessions; not valid: each has its own
 	padts    []uint16
 	server   *pppoe.Server
 	peers    map[uint16]*peer
@@ -111,8 +113,12 @@ func (a *fakeAC) discovery(actions []pppoe.Action) {
 func (a *fakeAC) open(id uint16) {
 	p := &peer{id: id, lcp: lcp.New(lcp.Config{MRU: 1500, Demand: []auth.Method{auth.CHAPMD5}, Random: randomBytes}, ppp.DefaultTimes)}
 	p.auth = auth.NewServer(auth.CHAPMD5, "ac1", func(name string) (auth.Secret, bool) { return auth.NewSecret(password), name == user }, randomBytes)
+	remote := a.address
+	if !remote.IsValid() {
+		remote = netip.AddrFrom4([4]byte{203, 0, 113, byte(id)})
+	}
 	p.ipcp = ppp.New(&ipcp.Server{
-		Local: netip.MustParseAddr("198.51.100.1"), Remote: netip.AddrFrom4([4]byte{203, 0, 113, byte(id)}),
+		Local: netip.MustParseAddr("198.51.100.1"), Remote: remote,
 		DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53")},
 	}, ppp.DefaultTimes)
 	p.ipv6cp = ppp.New(ipv6cp.New(ipv6cp.Identifier{7: 1}, randomBytes), ppp.DefaultTimes)
@@ -262,7 +268,7 @@ func (a *fakeAC) openSession(cfg wire.SessionConfig, _ Early) (Session, error) {
 func (s *fakeSession) Send(protocol ppp.Protocol, packet []byte) error {
 	s.ac.mu.Lock()
 	defer s.ac.mu.Unlock()
-	if p := s.ac.peers[s.id]; p != nil && !s.ac.silent && !s.ac.deaf {
+	if p := s.ac.peers[s.id]; p != nil && !s.ac.silent && !s.ac.deaf && (s.unit == "" || s.unit != s.ac.deafTo) {
 		s.ac.receive(p, protocol, packet)
 	}
 	return nil

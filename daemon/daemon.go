@@ -1,7 +1,7 @@
 // Package daemon joins the pure rooms to those that touch the machine: a
 // goroutine per line (worker.go), and a supervisor that keeps the host's
-// networking as the lines need it (reconcile.go), and that starts and stops
-// lines as the configuration says (lines.go).
+// networking as the lines and their bonds need it (reconcile.go), and that
+// starts and stops lines as the configuration says (lines.go).
 package daemon
 
 import (
@@ -14,9 +14,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"linebond/bond"
 	"linebond/config"
 	"linebond/control"
 	"linebond/line"
+	"linebond/probe"
 )
 
 // Options is what a daemon is started with.
@@ -34,8 +36,13 @@ type Options struct {
 const (
 	// closeLimit is how long lines may take to close in an orderly way.
 	closeLimit = 4 * time.Second
-	// settleTime gathers changes of the network that come in a burst.
+	// settleTime gathers changes of the network that come in a burst;
+	// settleLong those of a program that undoes what we do, again and again.
 	settleTime = 10 * time.Millisecond
+	settleLong = 250 * time.Millisecond
+	// maxRepairs is how often in a second the host may be put right before that
+	// is believed.
+	maxRepairs = 10
 	// retryAfter is the pause before a failed reconciliation is tried again,
 	// checkEvery how often the host is looked at although nothing was heard:
 	// the kernel does not announce changes of its settings.
@@ -51,12 +58,17 @@ type Daemon struct {
 	log       *logger
 	config    *config.Config
 	workers   map[string]*worker
+	bonds     *bond.Bonds
+	planned   []bond.Bond // of the last plan
+	meter     meter
+	pings     *probe.Watcher
 	publisher *publisher
 	finished  chan *worker
 	requests  chan func()
 	changed   chan struct{} // a line's status is new
 	again     *time.Timer   // for the next reconciliation
-	settling  bool          // again is set for settleTime
+	settling  bool          // again is set by settle
+	repairs   []time.Time   // in the last second: what others undid was done again
 	started   time.Time
 	stopping  bool
 	trouble   trouble // with reconciliations
@@ -88,6 +100,7 @@ func newDaemon(o Options) (*Daemon, error) {
 		log:       &logger{Logger: o.Log.Logger},
 		config:    o.Config,
 		workers:   map[string]*worker{},
+		bonds:     bond.New(o.Config, o.Effects.CPUs),
 		publisher: newPublisher(o.Effects.Resolvers, o.Log.Logger),
 		finished:  make(chan *worker),
 		requests:  make(chan func()),
@@ -96,6 +109,7 @@ func newDaemon(o Options) (*Daemon, error) {
 		started:   time.Now(),
 		trouble:   trouble{begins: "host networking is not as it should be; trying again", ends: "host networking is as it should be"},
 	}
+	d.pings = d.newPings()
 	for _, p := range o.Problems {
 		d.logProblem(p)
 	}
@@ -117,7 +131,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	}
 	d.log.Info("started", zap.String("version", d.options.Version), zap.String("config", d.options.ConfigDir), zap.Int("lines", len(d.config.Lines)))
 	go d.publisher.run()
+	go d.pings.Run(d.live)
 	d.start(d.config.Lines...)
+	d.tellStrict()
 	notify("READY=1")
 	err = d.supervise(ctx, watch)
 	notify("STOPPING=1")
@@ -136,6 +152,8 @@ func (d *Daemon) run(ctx context.Context) error {
 func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}) error {
 	watchdog := newWatchdog()
 	defer watchdog.Stop()
+	readings := time.NewTicker(meterEvery)
+	defer readings.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,6 +175,8 @@ func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}) error {
 			if err := d.reload(); err != nil {
 				d.log.Error("configuration not taken", zap.Error(err))
 			}
+		case <-readings.C:
+			d.read()
 		case <-watchdog.C:
 			notify("WATCHDOG=1")
 		}
@@ -164,7 +184,7 @@ func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}) error {
 }
 
 // closeLines closes all lines in an orderly way, or at the end of the limit
-// without.
+// without. Until the last is closed the bonds stay as they are.
 func (d *Daemon) closeLines(end context.CancelFunc) {
 	d.stopping = true
 	for _, w := range d.workers {

@@ -8,18 +8,22 @@ import (
 	"linebond/kernel"
 	"linebond/netstate"
 	"linebond/ppp"
+	"linebond/probe"
 	"linebond/wire"
 )
 
-// Effects are the daemon's hands: package wire, kernel and resolv, or fakes.
+// Effects are the daemon's hands: package wire, kernel, probe and resolv, or
+// fakes.
 type Effects struct {
 	RuntimeDir    string
 	IPv6          bool // the kernel has it, and it is not switched off
+	CPUs          int
 	Host          Host
 	Resolvers     Resolvers
 	OpenDiscovery func(device string, priority uint8) (Discovery, error)
 	OpenEarly     func(device string) (Early, error)
 	OpenSession   func(wire.SessionConfig, Early) (Session, error)
+	OpenProber    func() (probe.Sender, error)
 }
 
 // Host is the kernel's networking: kernel.Kernel.
@@ -28,7 +32,7 @@ type Host interface {
 	Apply(ops []netstate.Op) error
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	Link(device string) (kernel.LinkInfo, error)
-	Counters(device string) (rxBytes, txBytes, rxPackets, txPackets uint64, err error)
+	Counters() (map[string]kernel.Counters, error) // by device
 }
 
 // Resolvers publishes DNS servers: resolv.Publisher. It may take its time.

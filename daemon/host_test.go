@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"linebond/kernel"
 	"linebond/netstate"
@@ -22,11 +23,15 @@ type fakeHost struct {
 	blind   map[string]bool // devices whose Link fails
 	refuse  error           // what Apply answers
 	applies int
+	ops     []string                                             // that were carried out
+	missing bool                                                 // the module of TEQL
+	traffic func(device string, t time.Duration) kernel.Counters // since the host was made; nil: always the same
+	made    time.Time
 	news    chan struct{} // Watch's; nil: nobody watches
 }
 
 func newHost(devices ...string) *fakeHost {
-	h := &fakeHost{cut: map[string]bool{}, blind: map[string]bool{}}
+	h := &fakeHost{cut: map[string]bool{}, blind: map[string]bool{}, made: time.Now()}
 	for _, name := range devices {
 		h.state.Links = append(h.state.Links, netstate.Link{Name: name, MTU: 1508})
 	}
@@ -60,7 +65,7 @@ func (h *fakeHost) Observe(netstate.State) (netstate.State, error) {
 	defer h.mu.Unlock()
 	s := h.state
 	s.Links, s.Addresses = slices.Clone(s.Links), slices.Clone(s.Addresses)
-	s.Routes, s.Sysctls = slices.Clone(s.Routes), slices.Clone(s.Sysctls)
+	s.Routes, s.Sysctls, s.Qdiscs = slices.Clone(s.Routes), slices.Clone(s.Sysctls), slices.Clone(s.Qdiscs)
 	return s, nil
 }
 
@@ -80,7 +85,11 @@ func (h *fakeHost) Apply(ops []netstate.Op) error {
 			errs = append(errs, fmt.Errorf("%v: no such device", op))
 			continue
 		}
-		h.apply(op)
+		if err := h.apply(op); err != nil {
+			errs = append(errs, fmt.Errorf("%v: %w", op, err))
+			continue
+		}
+		h.ops = append(h.ops, op.String())
 	}
 	h.announce()
 	return errors.Join(errs...)
@@ -98,18 +107,30 @@ func deviceOf(op netstate.Op) string {
 		return op.Address.Device
 	case netstate.AddRoute:
 		return op.Route.Device
+	case netstate.Adopt:
+		return op.Device
+	case netstate.Release:
+		return op.Device
+	case netstate.SetTxQueue:
+		return op.Device
+	case netstate.Join:
+		return op.Qdisc.Device
 	}
 	return ""
 }
 
-func (h *fakeHost) apply(op netstate.Op) {
+func (h *fakeHost) apply(op netstate.Op) error {
 	s := &h.state
 	switch op := op.(type) {
 	case netstate.AddLink:
 		op.Link.MTU = 1508
 		s.Links = append(s.Links, op.Link)
 	case netstate.SetUp:
-		h.link(op.Device).Up = true
+		l := h.link(op.Device)
+		if l.Bond && !slices.ContainsFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q.Kind == l.Name }) {
+			return errors.New("protocol driver not attached")
+		}
+		l.Up = true
 	case netstate.SetMTU:
 		h.link(op.Device).MTU = op.MTU
 	case netstate.AddAddress:
@@ -125,7 +146,45 @@ func (h *fakeHost) apply(op netstate.Op) {
 		s.Sysctls = append(s.Sysctls, op.Sysctl)
 	case netstate.DeleteLink:
 		h.remove(op.Device)
+	default:
+		return h.applyBond(op)
 	}
+	return nil
+}
+
+func (h *fakeHost) applyBond(op netstate.Op) error {
+	s := &h.state
+	switch op := op.(type) {
+	case netstate.LoadBonds:
+		if h.missing {
+			return errors.New("no such module")
+		}
+		for _, device := range op.Devices {
+			s.Links = append(s.Links, teql(device))
+		}
+	case netstate.Adopt:
+		h.link(op.Device).Ours = true
+	case netstate.Release:
+		*h.link(op.Device) = teql(op.Device)
+	case netstate.SetTxQueue:
+		h.link(op.Device).TxQueue = op.Packets
+	case netstate.Join:
+		s.Qdiscs = append(s.Qdiscs, op.Qdisc)
+	case netstate.Leave:
+		s.Qdiscs = slices.DeleteFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q == op.Qdisc })
+	case netstate.SetTable:
+		s.Table = &op.Table
+	case netstate.DeleteTable:
+		s.Table = nil
+	default:
+		return fmt.Errorf("%T is not an operation of this kernel", op)
+	}
+	return nil
+}
+
+// teql is a bond device as the kernel makes it.
+func teql(name string) netstate.Link {
+	return netstate.Link{Name: name, Bond: true, MTU: 1500, TxQueue: 100}
 }
 
 // link returns a device, or nil if there is none of that name.
@@ -144,6 +203,7 @@ func (h *fakeHost) remove(device string) {
 	s.Links = slices.DeleteFunc(s.Links, func(l netstate.Link) bool { return l.Name == device || l.VLAN.Parent == device })
 	s.Addresses = slices.DeleteFunc(s.Addresses, func(a netstate.Address) bool { return a.Device == device })
 	s.Routes = slices.DeleteFunc(s.Routes, func(r netstate.Route) bool { return r.Device == device })
+	s.Qdiscs = slices.DeleteFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q.Device == device })
 	s.Sysctls = slices.DeleteFunc(s.Sysctls, func(c netstate.Sysctl) bool { return strings.Contains(c.Key, "/"+device+"/") })
 }
 
@@ -179,13 +239,17 @@ func (h *fakeHost) Link(device string) (kernel.LinkInfo, error) {
 	return kernel.LinkInfo{Exists: true, Up: l.Up, Carrier: l.Up && !h.cut[device], MTU: l.MTU}, nil
 }
 
-func (h *fakeHost) Counters(device string) (rxBytes, txBytes, rxPackets, txPackets uint64, err error) {
+func (h *fakeHost) Counters() (map[string]kernel.Counters, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.link(device) == nil {
-		return 0, 0, 0, 0, errors.New("no such device")
+	counters := map[string]kernel.Counters{}
+	for _, l := range h.state.Links {
+		counters[l.Name] = kernel.Counters{RxBytes: 1000, TxBytes: 2000, RxPackets: 10, TxPackets: 20}
+		if h.traffic != nil {
+			counters[l.Name] = h.traffic(l.Name, time.Since(h.made))
+		}
 	}
-	return 1000, 2000, 10, 20, nil
+	return counters, nil
 }
 
 // fakeResolvers keeps what is published, by the name of the line.

@@ -70,16 +70,18 @@ func (d *Daemon) reload() error {
 	}
 	before := d.config
 	d.config = next
+	d.bonds.Configure(next)
 	d.options.Log.SetLevel(next.Log.Level)
 	if needsRestart(before, next) {
-		d.log.Warn("configuration", zap.String("problem", "except for log.level, what linebond.toml says takes effect when linebond is started again"))
+		d.log.Warn("configuration", zap.String("problem", "what [dns] says, and [log] except for level, takes effect when linebond is started again"))
 	}
 	d.log.Info("configuration read again", zap.Int("lines", len(next.Lines)))
 	d.change(before.Lines, next.Lines)
 	return nil
 }
 
-// needsRestart says whether more than lines and the log's level are new.
+// needsRestart says whether something is new that is not acted upon while the
+// daemon runs.
 func needsRestart(before, next *config.Config) bool {
 	log := next.Log
 	log.Level = before.Log.Level
@@ -103,6 +105,9 @@ func (d *Daemon) change(before, next []config.Line) {
 			added = append(added, c)
 		case had && !c.Equal(was):
 			w.halt(line.Reloaded)
+		}
+		if w := d.workers[c.Name]; w != nil {
+			w.member.Bond, w.member.Fallback = c.Bond, c.Fallback
 		}
 	}
 	for name := range old {
@@ -165,30 +170,4 @@ func (d *Daemon) Command(ctx context.Context, name string, verb control.Verb) er
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return w.post(ctx, event)
-}
-
-// Status implements control.Daemon.
-func (d *Daemon) Status(ctx context.Context) (control.Status, error) {
-	s := control.Status{Version: d.options.Version, Started: d.started, Lines: []control.Line{}}
-	var workers []*worker
-	err := d.do(ctx, func() error {
-		workers = d.sorted()
-		return nil
-	})
-	if err != nil {
-		return s, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for _, w := range workers {
-		status := w.status(ctx)
-		l := control.FromLine(status)
-		if status.Session != nil && status.Session.MTU != 0 {
-			if rx, tx, rxPackets, txPackets, err := d.options.Effects.Host.Counters(status.Device); err == nil {
-				l.Traffic = &control.Traffic{RxBytes: rx, TxBytes: tx, RxPackets: rxPackets, TxPackets: txPackets}
-			}
-		}
-		s.Lines = append(s.Lines, l)
-	}
-	return s, nil
 }

@@ -139,7 +139,7 @@ func TestReloadDaemon(t *testing.T) {
 		w.write("linebond.toml", "[log]\nlevel = \"warn\"\n")
 		w.hup()
 		w.expect(0, "info configuration read again")
-		for _, text := range []string{"[log]\nsocket = \"/x\"\n", "[log]\nsocket = \"/x\"\nformat = \"local\"\n", "[dns]\nsystem = \"auto\"\n"} {
+		for _, text := range []string{"[log]\nsocket = \"/x\"\n", "[log]\nsocket = \"/x\"\nformat = \"local\"\n", "[log]\nsocket = \"/x\"\nformat = \"local\"\n[dns]\nsystem = \"auto\"\n"} {
 			w.logs.TakeAll()
 			w.write("linebond.toml", text)
 			w.hup()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -17,24 +18,51 @@ import (
 // differ, and tells the lines of changes below them. It sees to it that it is
 // called again.
 func (d *Daemon) reconcile() error {
-	plan := bond.New(d.members())
-	d.publisher.wanted.put(plan.Resolvers)
-	err := errors.Join(d.apply(plan.State), d.observeLinks())
-	d.settling = false
-	if err != nil {
-		d.again.Reset(retryAfter)
-	} else {
-		d.again.Reset(checkEvery)
+	members := d.members()
+	var plan bond.Plan // at the end: nothing, so that all that is ours goes
+	if !d.stopping {
+		plan = d.bonds.Plan(time.Now(), members)
 	}
+	d.planned = plan.Bonds
+	d.publisher.wanted.put(plan.Resolvers)
+	done, err := d.apply(plan.State)
+	err = errors.Join(err, d.observeLinks())
+	d.tellBonds(plan.Events)
+	d.pings.Set(d.pingOrder(members, plan))
+	if d.settling && done > 0 {
+		d.repairs = append(d.repairs, time.Now())
+	}
+	d.settling = false
+	d.again.Reset(pause(plan.Next, err))
 	d.trouble.report(d.log, err)
 	return err
 }
 
+// pause is how long it is to the next reconciliation if nothing happens. next
+// is when the plan will be another.
+func pause(next time.Time, err error) time.Duration {
+	wait := checkEvery
+	if err != nil {
+		wait = retryAfter
+	}
+	if !next.IsZero() {
+		wait = min(wait, max(0, time.Until(next)))
+	}
+	return wait
+}
+
 // settle has reconcile called when the changes of the network that come
-// together are over. More of them do not put it off: they may never end.
+// together are over. More of them do not put it off: they may never end. Where
+// somebody undoes all that we do, we do not race with him.
 func (d *Daemon) settle() {
-	if !d.settling {
-		d.settling = true
+	if d.settling {
+		return
+	}
+	d.settling = true
+	d.repairs = slices.DeleteFunc(d.repairs, func(at time.Time) bool { return time.Since(at) >= time.Second })
+	if len(d.repairs) >= maxRepairs {
+		d.again.Reset(settleLong)
+	} else {
 		d.again.Reset(settleTime)
 	}
 }
@@ -47,21 +75,23 @@ func (d *Daemon) sorted() []*worker {
 func (d *Daemon) members() []bond.Member {
 	var members []bond.Member
 	for _, w := range d.sorted() {
-		members = append(members, bond.Member{Config: w.cfg, Status: *w.latest.Load()})
+		members = append(members, bond.Member{Config: w.member, Status: *w.latest.Load(), Ping: bond.Ping(d.pings.Of(w.cfg.Name))})
 	}
 	return members
 }
 
-func (d *Daemon) apply(want netstate.State) error {
+// apply makes the host what is wanted, and returns how many operations that
+// took.
+func (d *Daemon) apply(want netstate.State) (int, error) {
 	have, err := d.options.Effects.Host.Observe(want)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ops := netstate.Diff(want, have)
 	for _, op := range ops {
 		d.log.Debug("apply", zap.Stringer("op", op))
 	}
-	return d.options.Effects.Host.Apply(ops)
+	return len(ops), d.options.Effects.Host.Apply(ops)
 }
 
 // observeLinks tells each line how the Ethernet device below it is.

@@ -171,3 +171,35 @@ func TestNoIPv6(t *testing.T) {
 		w.expect(1, "IPv6 is switched off", "line=a")
 	})
 }
+
+// TestUndone: who undoes all that we do, again and again, is answered a few
+// times a second, and in the end the host is right.
+func TestUndone(t *testing.T) {
+	bubble(t, one, func(t *testing.T, w *world) {
+		w.up()
+		time.Sleep(10 * time.Second)
+		w.host.change(func(h *fakeHost) { h.ops = nil })
+		for range 10_000 {
+			w.host.change(dropRoutes)
+			time.Sleep(time.Millisecond)
+		}
+		w.host.mu.Lock()
+		n := len(w.host.ops)
+		w.host.mu.Unlock()
+		if n < 40 || n > 200 {
+			t.Errorf("done %d times in 10 s", n)
+		}
+		time.Sleep(settleLong + time.Millisecond)
+		synctest.Wait()
+		if !w.has(routeA) {
+			t.Errorf("the route is not back:\n%s", w.host)
+		}
+		time.Sleep(time.Second)
+		w.host.change(dropRoutes)
+		time.Sleep(2 * settleTime)
+		synctest.Wait()
+		if !w.has(routeA) {
+			t.Error("a single change is not answered at once any more")
+		}
+	})
+}

@@ -109,7 +109,9 @@ func (w *worker) settle() {
 		zap.String("ac", s.Session.ACName), zap.Uint16("session", s.Session.ID),
 		zap.Duration("up", time.Since(s.Session.UpSince).Round(time.Millisecond)),
 	}
-	if rx, tx, _, _, err := w.effects.Host.Counters(s.Device); err == nil {
-		w.ended = append(w.ended, zap.Uint64("rx_bytes", rx), zap.Uint64("tx_bytes", tx))
+	if all, err := w.effects.Host.Counters(); err == nil {
+		if c, ok := all[s.Device]; ok {
+			w.ended = append(w.ended, zap.Uint64("rx_bytes", c.RxBytes), zap.Uint64("tx_bytes", c.TxBytes))
+		}
 	}
 }

@@ -23,7 +23,8 @@ type worker struct {
 	changed func() // tells the supervisor that latest is new
 
 	// The supervisor's own.
-	told   line.Link // what the line was last told of
+	member config.Line // cfg, but of the bond that the line is of now
+	told   line.Link   // what the line was last told of
 	halted bool
 
 	line    *line.Line
@@ -57,7 +58,7 @@ func (n newest[T]) put(v T) {
 
 func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func()) *worker {
 	w := &worker{
-		cfg: cfg, effects: e, log: &logger{Logger: log.With(zap.String("line", cfg.Name))}, changed: changed,
+		cfg: cfg, member: cfg, effects: e, log: &logger{Logger: log.With(zap.String("line", cfg.Name))}, changed: changed,
 		line:    line.New(cfg, randomBytes),
 		events:  make(chan line.Event),
 		links:   make(newest[line.Link], 1),
@@ -233,6 +234,8 @@ func (w *worker) carryOut(a line.Action) {
 		w.setTimer(a)
 	case line.StatusChanged:
 		w.tell(a.Status)
+		w.keep(a.Status)
+	case line.Silence:
 		w.keep(a.Status)
 	}
 }

@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 		ConfigDir: filepath.Join(dir, "etc"), RuntimeDir: filepath.Join(dir, "run"), Version: "v1.2.3",
 		Log: &Log{Logger: zap.New(core), level: level}, Reload: w.reload,
 		Effects: Effects{
-			RuntimeDir: filepath.Join(dir, "run"), IPv6: true, Host: w.host, Resolvers: w.resolvers,
+			RuntimeDir: filepath.Join(dir, "run"), IPv6: true, CPUs: 1, Host: w.host, Resolvers: w.resolvers,
 			OpenDiscovery: w.ac.openDiscovery, OpenEarly: w.ac.openEarly, OpenSession: w.ac.openSession,
 		},
 	}

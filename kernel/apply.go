@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -52,6 +51,29 @@ func (k *Kernel) apply(op netstate.Op) error {
 		})
 	case netstate.SetSysctl:
 		return writeSysctl(o.Sysctl)
+	case netstate.SetTable:
+		return setTable(o.Table)
+	case netstate.DeleteTable:
+		return deleteTable()
+	}
+	return k.applyBond(op)
+}
+
+// applyBond carries out the operations on bonds and their slaves.
+func (k *Kernel) applyBond(op netstate.Op) error {
+	switch o := op.(type) {
+	case netstate.LoadBonds:
+		return k.loadBonds(o)
+	case netstate.Adopt:
+		return k.withLink(o.Device, func(l netlink.Link) error { return k.handle.LinkSetAlias(l, netstate.Alias) })
+	case netstate.Release:
+		return k.withLink(o.Device, k.release)
+	case netstate.SetTxQueue:
+		return k.withLink(o.Device, func(l netlink.Link) error { return k.handle.LinkSetTxQLen(l, o.Packets) })
+	case netstate.Join:
+		return k.withLink(o.Qdisc.Device, func(l netlink.Link) error { return k.join(l, o.Qdisc.Kind) })
+	case netstate.Leave:
+		return k.withLink(o.Qdisc.Device, func(l netlink.Link) error { return k.leave(l, o.Qdisc.Kind) })
 	}
 	return fmt.Errorf("%T is not an operation of this kernel", op)
 }
@@ -143,7 +165,7 @@ func netlinkRoute(link netlink.Link, r netstate.Route, scope netlink.Scope) *net
 }
 
 func writeSysctl(c netstate.Sysctl) error {
-	f, err := os.OpenFile(filepath.Join(procSys, c.Key), os.O_WRONLY, 0)
+	f, err := os.OpenFile(sysctlFile(c.Key), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}

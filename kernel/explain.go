@@ -37,11 +37,53 @@ func explain(op netstate.Op, err error) error {
 	case netstate.SetSysctl:
 		switch {
 		case errors.Is(err, unix.EROFS):
-			hint = "/proc/sys is mounted read-only: under systemd set ProtectKernelTunables=no, in a container mount it writable"
+			hint = "/proc/sys and /sys must be writable: under systemd set ProtectKernelTunables=no, in a container mount them so"
 		case errors.Is(err, unix.EACCES):
 			hint = needsNetAdmin
 		}
+	default:
+		hint = bondHint(op, err)
 	}
+	return explained(err, hint)
+}
+
+// bondHint is about the rules of the kernel's sch_teql.c.
+func bondHint(op netstate.Op, err error) string {
+	switch o := op.(type) {
+	case netstate.Join:
+		switch {
+		case errors.Is(err, unix.EINVAL):
+			return fmt.Sprintf("while %s is up it takes no device with an MTU below its own, nor one of another kind than its first: "+
+				"lower the MTU of %[1]s, or set it down", o.Qdisc.Kind)
+		case errors.Is(err, unix.ENOENT):
+			return fmt.Sprintf("the kernel has no qdisc %s: the device of that name has been renamed, or is not of sch_teql", o.Qdisc.Kind)
+		}
+	case netstate.SetUp:
+		if errors.Is(err, unix.EUNATCH) {
+			return "a TEQL device without a slave cannot be set up: a line has to join it first"
+		}
+	case netstate.SetMTU:
+		if errors.Is(err, unix.EINVAL) {
+			return "the device does not take this MTU; that of a TEQL device cannot be above the least of its slaves'"
+		}
+	}
+	return ""
+}
+
+// explainTable adds to an answer of nf_tables what it commonly means. Needs is what that part of the table asks of the kernel.
+func explainTable(needs string, err error) error {
+	switch {
+	case errors.Is(err, errNoTables):
+		return explained(err, fmt.Sprintf("run `modprobe nf_tables`; when there is no such module, install the package with the rest "+
+			"of the modules of the kernel %s, or build it with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET", release()))
+	case needs != "" && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)):
+		return explained(err, fmt.Sprintf("the kernel %s seems to be without %s", release(), needs))
+	}
+	return explained(err, "")
+}
+
+// explained adds a hint, if there is one, and to EPERM its own.
+func explained(err error, hint string) error {
 	if errors.Is(err, unix.EPERM) {
 		hint = needsNetAdmin
 	}

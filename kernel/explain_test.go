@@ -29,6 +29,12 @@ func TestExplain(t *testing.T) {
 		{netstate.SetSysctl{}, unix.EROFS, "ProtectKernelTunables"},
 		{netstate.SetSysctl{}, unix.EACCES, "CAP_NET_ADMIN"},
 		{netstate.SetUp{}, unix.ENODEV, ""},
+		{netstate.SetUp{}, unix.EUNATCH, "a line has to join it first"},
+		{netstate.SetMTU{}, unix.EINVAL, "above the least of its slaves'"},
+		{netstate.SetMTU{}, unix.ENODEV, ""},
+		{netstate.Join{Qdisc: netstate.Qdisc{Kind: "teql3"}}, unix.EINVAL, "lower the MTU of teql3, or set it down"},
+		{netstate.Join{Qdisc: netstate.Qdisc{Kind: "teql3"}}, unix.ENOENT, "no qdisc teql3"},
+		{netstate.Join{}, unix.EPERM, "CAP_NET_ADMIN"},
 	}
 	for _, test := range tests {
 		got := explain(test.op, test.err)
@@ -54,11 +60,14 @@ func TestWithoutCapability(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := k.Apply([]netstate.Op{netstate.SetUp{Device: "eth1"}})
+	_, unseen := k.Observe(netstate.State{})
 	if restored := unix.Capset(&header, &all[0]); restored != nil {
 		t.Fatal(restored)
 	}
-	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
-		t.Errorf("without the capability: %v", err)
+	for _, err := range []error{err, unseen} {
+		if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
+			t.Errorf("without the capability: %v", err)
+		}
 	}
 }
 

@@ -1,8 +1,10 @@
 // Package kernel observes the host's networking as a netstate.State, carries out netstate operations, and tells when something changes.
 //
-//	Observe  netlink dumps, /proc/sys  ->  netstate.State
-//	Apply    []netstate.Op             ->  netlink requests, /proc/sys
-//	Watch    netlink multicast         ->  "look again"
+//	Observe  netlink dumps, /proc/sys, /sys  ->  netstate.State
+//	Apply    []netstate.Op                   ->  netlink requests, /proc/sys, /sys; modprobe, for which there is no request
+//	Watch    netlink multicast               ->  "look again"
+//
+// Netlink is rtnetlink for links, addresses, routes and qdiscs, and nfnetlink for the nftables table.
 //
 // It decides nothing: what is to be done is the business of netstate.Diff. It works in the network namespace of the process.
 package kernel
@@ -10,6 +12,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -18,9 +21,10 @@ import (
 // Kernel is a connection to the kernel's configuration of the network. Its methods may be called at the same time.
 type Kernel struct {
 	handle *netlink.Handle
+	teql   *teqlModule
 }
 
-// Open connects to the kernel. Observing needs no privilege; what Apply needs, its errors name.
+// Open connects to the kernel. What Observe and Apply need of privileges, their errors name.
 func Open() (*Kernel, error) {
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -31,7 +35,7 @@ func Open() (*Kernel, error) {
 		handle.Close()
 		return nil, fmt.Errorf("asking netlink for strict checking (Linux 4.20 or later is needed): %w", err)
 	}
-	return &Kernel{handle: handle}, nil
+	return &Kernel{handle: handle, teql: &teqlModule{run: execute, now: time.Now, root: "/"}}, nil
 }
 
 // Close ends the connection. It does not undo anything.
@@ -65,17 +69,22 @@ func (k *Kernel) Link(device string) (LinkInfo, error) {
 	}, nil
 }
 
-// Counters returns how much a device has carried since it was made.
-func (k *Kernel) Counters(device string) (rxBytes, txBytes, rxPackets, txPackets uint64, err error) {
-	link, err := k.link(device)
+// Counters is how much a device has carried since it was made.
+type Counters struct{ RxBytes, TxBytes, RxPackets, TxPackets uint64 }
+
+// Counters returns those of all devices, by name. It is one question to the kernel, so that they can be compared.
+func (k *Kernel) Counters() (map[string]Counters, error) {
+	links, err := dump(k.handle.LinkList)
 	if err != nil {
-		return 0, 0, 0, 0, fmt.Errorf("reading the counters of %s: %w", device, err)
+		return nil, fmt.Errorf("reading the counters of the network devices: %w", err)
 	}
-	s := link.Attrs().Statistics
-	if s == nil {
-		return 0, 0, 0, 0, fmt.Errorf("reading the counters of %s: the kernel gave none", device)
+	counters := map[string]Counters{}
+	for _, l := range links {
+		if s := l.Attrs().Statistics; s != nil {
+			counters[l.Attrs().Name] = Counters{s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets}
+		}
 	}
-	return s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets, nil
+	return counters, nil
 }
 
 // link looks a device up. The error for a device that does not exist is unix.ENODEV, as it is when a device goes away later on.

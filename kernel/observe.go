@@ -16,12 +16,25 @@ import (
 	"linebond/netstate"
 )
 
-// procSys is where the kernel's settings are files.
-const procSys = "/proc/sys"
+// sysctlFile is the file of a setting.
+func sysctlFile(key string) string {
+	if strings.HasPrefix(key, "/") {
+		return key
+	}
+	return filepath.Join("/proc/sys", key)
+}
 
-// Observe returns what there is of the things that concern us: the links that interest names, every VLAN device of ours, the addresses
-// of the line devices among them, every route of ours, and the settings that interest names. Interest is the State that is wanted; an
-// empty one finds all that can be told to be ours without it.
+// Observe returns what there is of the things that concern us:
+//
+//	links      those that interest names, every VLAN device of ours, every bond device in our use
+//	addresses  those of the line devices and bond devices among these links
+//	routes     all of ours
+//	sysctls    those that interest names
+//	qdiscs     what makes a slave of a line device, or of any device one of those bonds'
+//	table      the whole of ours. Without nf_tables in the kernel there is none, which is an error only when interest has one.
+//
+// Interest is the State that is wanted; an empty one finds all that can be told to be ours without it. The kernel shows tables only to
+// those with the capability CAP_NET_ADMIN.
 func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
 	links, err := dump(k.handle.LinkList)
 	if err != nil {
@@ -32,33 +45,48 @@ func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
 	state := netstate.State{Links: observeLinks(links, names, interest.Links)}
-	lines := map[string]bool{}
+	byName := map[string]netstate.Link{}
 	for _, l := range state.Links {
-		lines[l.Name] = l.Line
+		byName[l.Name] = l
+	}
+	if state.Qdiscs, err = k.observeQdiscs(names, byName); err != nil {
+		return netstate.State{}, fmt.Errorf("listing the qdiscs: %w", err)
 	}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		addresses, err := dump(func() ([]netlink.Addr, error) { return k.handle.AddrList(nil, family) })
-		if err != nil {
-			return netstate.State{}, fmt.Errorf("listing the addresses: %w", err)
+		if err := k.observeIP(&state, family, names, byName); err != nil {
+			return netstate.State{}, err
 		}
-		for _, a := range addresses {
-			if device := names[a.LinkIndex]; lines[device] {
-				state.Addresses = append(state.Addresses, address(device, a))
-			}
-		}
-		ours := &netlink.Route{Protocol: netstate.RouteProtocol}
-		routes, err := dump(func() ([]netlink.Route, error) {
-			return k.handle.RouteListFiltered(family, ours, netlink.RT_FILTER_PROTOCOL)
-		})
-		if err != nil {
-			return netstate.State{}, fmt.Errorf("listing the routes: %w", err)
-		}
-		for _, r := range routes {
-			state.Routes = append(state.Routes, observeRoute(r, family, names)...)
-		}
+	}
+	state.Table, err = observeTable()
+	if err != nil && (interest.Table != nil || !errors.Is(err, errNoTables)) {
+		return netstate.State{}, fmt.Errorf("reading the nftables table inet %s: %w", netstate.TableName, explainTable("", err))
 	}
 	state.Sysctls, err = observeSysctls(interest.Sysctls)
 	return state, err
+}
+
+// observeIP adds the addresses and routes of a family.
+func (k *Kernel) observeIP(state *netstate.State, family int, names map[int]string, links map[string]netstate.Link) error {
+	addresses, err := dump(func() ([]netlink.Addr, error) { return k.handle.AddrList(nil, family) })
+	if err != nil {
+		return fmt.Errorf("listing the addresses: %w", err)
+	}
+	for _, a := range addresses {
+		if device := links[names[a.LinkIndex]]; device.Line || device.Bond {
+			state.Addresses = append(state.Addresses, address(device.Name, a))
+		}
+	}
+	ours := &netlink.Route{Protocol: netstate.RouteProtocol}
+	routes, err := dump(func() ([]netlink.Route, error) {
+		return k.handle.RouteListFiltered(family, ours, netlink.RT_FILTER_PROTOCOL)
+	})
+	if err != nil {
+		return fmt.Errorf("listing the routes: %w", err)
+	}
+	for _, r := range routes {
+		state.Routes = append(state.Routes, observeRoute(r, family, names)...)
+	}
+	return nil
 }
 
 // observeLinks picks the links that are of interest or ours.
@@ -71,7 +99,11 @@ func observeLinks(links []netlink.Link, names map[int]string, interest []netstat
 	var observed []netstate.Link
 	for _, l := range links {
 		attrs := l.Attrs()
-		o := netstate.Link{Name: attrs.Name, Line: line[attrs.Name], Up: attrs.RawFlags&unix.IFF_UP != 0, MTU: attrs.MTU}
+		o := netstate.Link{
+			Name: attrs.Name, Line: line[attrs.Name], Bond: isBond(l),
+			Up: attrs.RawFlags&unix.IFF_UP != 0, MTU: attrs.MTU, TxQueue: attrs.TxQLen,
+		}
+		o.Ours = o.Bond && attrs.Alias == netstate.Alias
 		if vlan, ok := l.(*netlink.Vlan); ok {
 			o.Ours = attrs.Alias == netstate.Alias
 			o.VLAN.Parent = names[attrs.ParentIndex]
@@ -137,13 +169,26 @@ func observeSysctls(wanted []netstate.Sysctl) ([]netstate.Sysctl, error) {
 	var observed []netstate.Sysctl
 	var errs []error
 	for _, c := range wanted {
-		value, err := os.ReadFile(filepath.Join(procSys, c.Key))
+		value, err := os.ReadFile(sysctlFile(c.Key))
 		switch {
 		case err == nil:
-			observed = append(observed, netstate.Sysctl{Key: c.Key, Value: strings.TrimSpace(string(value))})
-		case !errors.Is(err, fs.ErrNotExist):
+			observed = append(observed, netstate.Sysctl{Key: c.Key, Value: settingText(c.Key, string(value))})
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV):
 			errs = append(errs, fmt.Errorf("reading the setting %s: %w", c.Key, err))
 		}
 	}
 	return observed, errors.Join(errs...)
+}
+
+// settingText is the value of a setting as it is written. A mask of CPUs the kernel prints as wide as for all that the machine could have:
+// 00000000,00000003.
+func settingText(key, value string) string {
+	value = strings.TrimSpace(value)
+	if !strings.HasSuffix(key, "_cpus") {
+		return value
+	}
+	if mask := strings.TrimLeft(value, "0,"); mask != "" {
+		return mask
+	}
+	return "0"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -12,23 +13,38 @@ import (
 	"linebond/netstate"
 )
 
-// Watch returns a channel that has something to receive when links, addresses or our routes have changed since the last receive. It
-// says no more than "look again", and never holds more than one such message. It is closed when the context ends. (Closed before that
-// it means that the socket has failed, for which no reason is known.) Changes of sysctls are not announced by the kernel.
+// Watch returns a channel that has something to receive when links, addresses, our routes, slaves of bonds or our nftables table have
+// changed since the last receive. It says no more than "look again", and never holds more than one such message. It is closed when the
+// context ends. (Closed before that it means that a socket has failed, for which no reason is known.) Changes of sysctls are not announced
+// by the kernel.
 func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
-	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK,
+	routing, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_TC,
 		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to changes of the network: %w", err)
 	}
+	tables, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err != nil && !errors.Is(err, unix.EPROTONOSUPPORT) { // that means a kernel that has no tables
+		routing.Close()
+		return nil, fmt.Errorf("subscribing to changes of nftables: %w", err)
+	}
 	changed := make(chan struct{}, 1)
-	release := context.AfterFunc(ctx, socket.Close)
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	follow := func(socket *nl.NetlinkSocket, matters func(syscall.NetlinkMessage) bool) {
+		context.AfterFunc(ctx, socket.Close)
+		running.Go(func() {
+			defer cancel() // without one of the two, the other is not to be relied on
+			watch(socket, matters, changed)
+		})
+	}
+	follow(routing, matters)
+	if tables != nil {
+		follow(tables, concernsTable)
+	}
 	go func() {
-		defer close(changed)
-		watch(socket, changed)
-		if release() {
-			socket.Close()
-		}
+		running.Wait()
+		close(changed)
 	}()
 	return changed, nil
 }
@@ -40,7 +56,7 @@ type receiver interface {
 
 // watch announces changes until the socket is closed or fails. ENOBUFS means that messages were lost because there were more than the
 // socket could hold, so that anything may have changed.
-func watch(socket receiver, changed chan<- struct{}) {
+func watch(socket receiver, matters func(syscall.NetlinkMessage) bool, changed chan<- struct{}) {
 	for {
 		messages, _, err := socket.Receive()
 		lost := errors.Is(err, unix.ENOBUFS)
@@ -60,8 +76,9 @@ func watch(socket receiver, changed chan<- struct{}) {
 	}
 }
 
-// matters passes everything but the routes of others, of which a router may change thousands a second. What can harm ours is the
-// replacement of a route: IPv4 announces no deletion of the one that was there before.
+// matters passes every change of links and addresses. It passes no routes of others, of which a router may change thousands a second. What
+// can harm ours is the replacement of a route: IPv4 announces no deletion of the one that was there before. Of traffic control, where a
+// host of containers is as busy, it passes the coming and going of slaves of bonds.
 func matters(m syscall.NetlinkMessage) bool {
 	switch m.Header.Type {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
@@ -69,6 +86,32 @@ func matters(m syscall.NetlinkMessage) bool {
 			return true
 		}
 		return nl.DeserializeRtMsg(m.Data).Protocol == netstate.RouteProtocol || m.Header.Flags&unix.NLM_F_REPLACE != 0
+	case unix.RTM_NEWQDISC, unix.RTM_DELQDISC:
+		return isBondName(attribute(m, nl.SizeofTcMsg, nl.TCA_KIND))
+	case unix.RTM_NEWTCLASS, unix.RTM_DELTCLASS, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER, unix.RTM_NEWCHAIN, unix.RTM_DELCHAIN:
+		return false
 	}
 	return true
+}
+
+// concernsTable passes what is about our nftables table, or things in it: its name is in the attribute of the same number in all of those.
+func concernsTable(m syscall.NetlinkMessage) bool {
+	return len(m.Data) > 0 && m.Data[0] == unix.NFPROTO_INET && attribute(m, nftHeaderSize, unix.NFTA_TABLE_NAME) == netstate.TableName
+}
+
+// attribute returns the text of an attribute, which comes after a header of the size given, in bytes. Without it, the text is empty.
+func attribute(m syscall.NetlinkMessage, header int, number uint16) string {
+	if len(m.Data) < header {
+		return ""
+	}
+	attributes, err := nl.ParseRouteAttr(m.Data[header:])
+	if err != nil {
+		return ""
+	}
+	for _, a := range attributes {
+		if a.Attr.Type == number {
+			return cString(a.Value)
+		}
+	}
+	return ""
 }

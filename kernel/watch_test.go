@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"linebond/netstate"
@@ -100,6 +101,9 @@ func TestWatchAnnouncements(t *testing.T) {
 		}
 	}
 	ours, bgp := route(netstate.RouteProtocol), route(unix.RTPROT_BGP)
+	qdisc := func(kind string) []byte {
+		return append(make([]byte, nl.SizeofTcMsg), nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated(kind)).Serialize()...)
+	}
 	tests := []struct {
 		name   string
 		script script
@@ -112,6 +116,10 @@ func TestWatchAnnouncements(t *testing.T) {
 		{"a route of others", script{message(unix.RTM_NEWROUTE, 0, bgp...)}, 0},
 		{"a route of others in the place of one that may be ours", script{message(unix.RTM_NEWROUTE, unix.NLM_F_REPLACE, bgp...)}, 1},
 		{"a route cut short", script{message(unix.RTM_NEWROUTE, 0, 2)}, 1},
+		{"a slave of a bond", script{message(unix.RTM_DELQDISC, 0, qdisc("teql0")...)}, 1},
+		{"another qdisc", script{message(unix.RTM_NEWQDISC, 0, qdisc("fq_codel")...)}, 0},
+		{"a qdisc cut short", script{message(unix.RTM_NEWQDISC, 0, 2)}, 0},
+		{"classes and filters", script{message(unix.RTM_NEWTCLASS, 0), message(unix.RTM_DELTFILTER, 0), message(unix.RTM_NEWCHAIN, 0)}, 0},
 		{"lost messages", script{fails(unix.ENOBUFS)}, 1},
 		{"an interruption, then a link", script{fails(unix.EINTR), message(unix.RTM_NEWLINK, 0)}, 1},
 		{"two changes are one announcement", script{fails(unix.ENOBUFS), message(unix.RTM_NEWLINK, 0), message(unix.RTM_NEWLINK, 0)}, 1},
@@ -120,10 +128,34 @@ func TestWatchAnnouncements(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			changed := make(chan struct{}, 1)
-			watch(&test.script, changed)
+			watch(&test.script, matters, changed)
 			if got := len(changed); got != test.want {
 				t.Errorf("%d announcements, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+func TestWhatConcernsTheTable(t *testing.T) {
+	about := func(family byte, number int, value string) syscall.NetlinkMessage {
+		return syscall.NetlinkMessage{Data: append([]byte{family, 0, 0, 0}, nl.NewRtAttr(number, []byte(value)).Serialize()...)}
+	}
+	tests := []struct {
+		name    string
+		message syscall.NetlinkMessage
+		want    bool
+	}{
+		{"ours", about(unix.NFPROTO_INET, unix.NFTA_TABLE_NAME, "linebond\x00"), true},
+		{"of another name", about(unix.NFPROTO_INET, unix.NFTA_TABLE_NAME, "linebonds\x00"), false},
+		{"of another family", about(unix.NFPROTO_IPV4, unix.NFTA_TABLE_NAME, "linebond\x00"), false},
+		{"a chain of our table's name", about(unix.NFPROTO_INET, unix.NFTA_CHAIN_NAME, "linebond\x00"), false},
+		{"a new generation", about(unix.NFPROTO_UNSPEC, unix.NFTA_GEN_ID, "\x00\x00\x00\x07"), false},
+		{"nothing", syscall.NetlinkMessage{}, false},
+		{"cut short", syscall.NetlinkMessage{Data: []byte{unix.NFPROTO_INET, 0, 0, 0, 99, 0}}, false},
+	}
+	for _, test := range tests {
+		if got := concernsTable(test.message); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
 	}
 }

@@ -127,7 +127,7 @@ func TestHelp(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, verb := range []string{"run", "check", "status", "reload", "up", "down", "redial", "version", "--config", "--runtime-dir", "/etc/linebond", "/run/linebond"} {
+		for _, verb := range []string{"run", "check", "status", "reload", "up", "down", "redial", "cleanup", "modules", "version", "--config", "--runtime-dir", "/etc/linebond", "/run/linebond"} {
 			if !strings.Contains(out, verb) {
 				t.Errorf("%q does not tell of %s:\n%s", args, verb, out)
 			}
@@ -227,6 +227,9 @@ func TestDaemon(t *testing.T) {
 	}
 	if out, err := call(t, "reload", "--runtime-dir", dir); out != "/x:1:1: mtu: no\n/y: no\n" || message(err) != "the configuration has 2 mistakes; nothing was changed" {
 		t.Errorf("reload: %v\n%s", err, out)
+	}
+	if out, err := call(t, "cleanup", "--runtime-dir", dir); out != "" || message(err) != "linebond is running: stop it, and it takes away itself what it has made" {
+		t.Errorf("cleanup: %v\n%s", err, out)
 	}
 	if out, err := call(t, "status", "--runtime-dir", dir); err != nil || !strings.HasPrefix(out, "LINE ") || !strings.Contains(out, "\na ") {
 		t.Errorf("status: %v\n%s", err, out)

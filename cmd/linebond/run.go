@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"linebond/config"
 	"linebond/daemon"
 	"linebond/kernel"
+	"linebond/probe"
 	"linebond/resolv"
 	"linebond/wire"
 )
@@ -77,7 +79,7 @@ func publisher(runtimeDir, system string, log *daemon.Log) *resolv.Publisher {
 // effects are the real ones.
 func effects(runtimeDir string, host daemon.Host, resolvers daemon.Resolvers) daemon.Effects {
 	return daemon.Effects{
-		RuntimeDir: runtimeDir, IPv6: hasIPv6(), Host: host, Resolvers: resolvers,
+		RuntimeDir: runtimeDir, IPv6: hasIPv6(), CPUs: runtime.NumCPU(), Host: host, Resolvers: resolvers,
 		OpenDiscovery: func(device string, priority uint8) (daemon.Discovery, error) {
 			d, err := wire.OpenDiscovery(device, priority)
 			if err != nil {
@@ -99,6 +101,13 @@ func effects(runtimeDir string, host daemon.Host, resolvers daemon.Resolvers) da
 				return nil, err
 			}
 			return s, nil
+		},
+		OpenProber: func() (probe.Sender, error) {
+			p, err := probe.Open()
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
 		},
 	}
 }

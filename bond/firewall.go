@@ -1,0 +1,133 @@
+package bond
+
+import (
+	"net/netip"
+	"slices"
+
+	"linebond/config"
+	"linebond/netstate"
+)
+
+// Names of the sets of devices.
+const (
+	outside = "outside" // lines and bonds
+	lan     = "lan"
+)
+
+// linkLocal are the addresses from which a DHCPv6 server of the link answers (RFC 8415 section 7.1).
+var linkLocal = netip.MustParsePrefix("fe80::/10")
+
+// table returns what the configuration asks of nftables, or nil for nothing. It holds for lines that are down as well.
+func table(c *config.Config) *netstate.Table {
+	routes := len(c.LAN.Interfaces) > 0 || len(c.Forwards) > 0
+	if !routes && !c.Host.Firewall {
+		return nil
+	}
+	t := &netstate.Table{Sets: []netstate.DeviceSet{{Name: outside, Devices: outsideDevices(c)}}}
+	if len(c.LAN.Interfaces) > 0 {
+		t.Sets = append(t.Sets, netstate.DeviceSet{Name: lan, Devices: slices.Sorted(slices.Values(c.LAN.Interfaces))})
+	}
+	add := func(name, kind, hook string, priority int, rules []netstate.Rule) {
+		t.Chains = append(t.Chains, netstate.Chain{Name: name, Type: kind, Hook: hook, Priority: priority, Rules: rules})
+	}
+	if routes {
+		add("mss", "filter", "forward", -150, mss())
+	}
+	if len(c.Forwards) > 0 {
+		add("prerouting", "nat", "prerouting", -100, forwards(c))
+	}
+	if len(c.LAN.Interfaces) > 0 && c.LAN.NAT != config.NATNone {
+		add("postrouting", "nat", "postrouting", 100, nat(c))
+	}
+	if c.Host.Firewall {
+		add("input", "filter", "input", 0, input())
+		add("forward", "filter", "forward", 0, forwarded())
+	}
+	return t
+}
+
+func outsideDevices(c *config.Config) []string {
+	var devices []string
+	for _, l := range c.Lines {
+		devices = append(devices, l.Device)
+	}
+	for _, b := range c.Bonds {
+		devices = append(devices, b.Device)
+	}
+	slices.Sort(devices)
+	return devices
+}
+
+// mss has TCP agree on segments that fit through the lines: messages that a packet is too big get lost on the way too often.
+func mss() []netstate.Rule {
+	return []netstate.Rule{
+		{In: outside, Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS},
+		{Out: outside, Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS},
+	}
+}
+
+// blocks returns the bonds' own networks behind this machine, of IPv4.
+func blocks(c *config.Config) []netip.Prefix {
+	var blocks []netip.Prefix
+	for _, b := range c.Bonds {
+		for _, p := range b.Addresses {
+			if isBlock(p) && p.Addr().Is4() {
+				blocks = append(blocks, p)
+			}
+		}
+	}
+	return blocks
+}
+
+// forwards leads connections to hosts of the LAN, except those to a host that has an address of a block.
+func forwards(c *config.Config) []netstate.Rule {
+	var rules []netstate.Rule
+	for _, block := range blocks(c) {
+		rules = append(rules, netstate.Rule{In: outside, Destination: block, Verdict: netstate.Accept, Comment: "no NAT for this block"})
+	}
+	for _, f := range c.Forwards {
+		for _, protocol := range f.Protocols {
+			rules = append(rules, netstate.Rule{
+				Family: 4, In: outside, Protocol: protocol, Ports: netstate.Ports(f.Ports),
+				Verdict: netstate.DNAT, To: f.To, ToPort: f.ToPort,
+			})
+		}
+	}
+	return rules
+}
+
+func nat(c *config.Config) []netstate.Rule {
+	var rules []netstate.Rule
+	for _, block := range blocks(c) {
+		rules = append(rules, netstate.Rule{In: lan, Out: outside, Source: block, Verdict: netstate.Accept, Comment: "no NAT for this block"})
+	}
+	rule := netstate.Rule{Family: 4, In: lan, Out: outside, Verdict: netstate.Masquerade}
+	if c.LAN.NAT == config.NATSource {
+		rule.Verdict, rule.To = netstate.SNAT, c.LAN.Source
+	}
+	return append(rules, rule)
+}
+
+// input guards the machine itself.
+func input() []netstate.Rule {
+	return []netstate.Rule{
+		{In: outside, Connection: netstate.Established, Verdict: netstate.Accept, Comment: "what was asked for"},
+		{In: outside, Connection: netstate.Invalid, Verdict: netstate.Drop},
+		{In: outside, Protocol: "icmp", Verdict: netstate.Accept, Comment: "ping, path MTU"},
+		{In: outside, Protocol: "ipv6-icmp", Verdict: netstate.Accept, Comment: "ping, path MTU, router advertisements"},
+		{
+			In: outside, Source: linkLocal, Protocol: "udp", Ports: netstate.Ports{First: 546, Last: 546},
+			Verdict: netstate.Accept, Comment: "DHCPv6",
+		},
+		{In: outside, Verdict: netstate.Drop, Comment: "all else from outside"},
+	}
+}
+
+// forwarded guards what is behind the machine.
+func forwarded() []netstate.Rule {
+	return []netstate.Rule{
+		{In: outside, Connection: netstate.Established, Verdict: netstate.Accept, Comment: "what was asked for"},
+		{In: outside, Connection: netstate.Forwarded, Verdict: netstate.Accept, Comment: "[[forward]]"},
+		{In: outside, Verdict: netstate.Drop, Comment: "all else from outside"},
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"linebond/control"
+	"linebond/daemon"
+	"linebond/kernel"
+)
+
+func cleanupCommand(p *paths) *cobra.Command {
+	var dryRun bool
+	c := &cobra.Command{
+		Use: "cleanup", Short: "Take away what a daemon that was killed has left in the kernel", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Take away what a daemon that was killed has left in the kernel: devices, addresses, routes, bonds and the nftables table `inet linebond`.\n\n" +
+			"It is not needed before `linebond run`, which adopts what it finds.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := p.client().Status(c.Context())
+			switch {
+			case err == nil:
+				return errors.New("linebond is running: stop it, and it takes away itself what it has made")
+			case !errors.Is(err, control.ErrNotRunning):
+				return err
+			}
+			k, err := kernel.Open()
+			if err != nil {
+				return err
+			}
+			defer k.Close()
+			return daemon.Cleanup(k, dryRun, c.OutOrStdout())
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done")
+	return c
+}
