@@ -27,6 +27,7 @@ type ACConfig struct {
 
 	Local netip.Addr   // default 198.51.100.1
 	Pool  netip.Addr   // what the first session gets; those after it count on from there. Default 203.0.113.10.
+	Same  bool         // every session gets Pool itself, also beside one that has it
 	DNS   []netip.Addr // offered to clients that ask
 	IPv6  bool
 
@@ -70,6 +71,7 @@ func NewAC(t testing.TB, c ACConfig) *AC {
 	setSecrets(t, a.authName(), c.Users)
 	a.write(t, "options", strings.Join(a.options(), "\n")+"\n", 0o600)
 	a.write(t, "pppd", kernelSession, 0o700)
+	a.write(t, "pool", strings.Repeat(c.Pool.String()+"\n", maxSessions), 0o600)
 	t.Cleanup(func() {
 		if a.server != nil {
 			a.Kill(t)
@@ -125,6 +127,9 @@ func (a *AC) Start(t testing.TB) {
 	if a.config.Service != "" {
 		args = append(args, "-S", a.config.Service)
 	}
+	if a.config.Same {
+		args = append(args, "-p", a.path("pool"))
+	}
 	if a.config.Kernel {
 		args = append(args, "-q", a.path("pppd"))
 	}
@@ -135,7 +140,7 @@ func (a *AC) Start(t testing.TB) {
 		t.Fatalf("starting pppoe-server: %v", err)
 	}
 	a.server = server
-	Eventually(t, 5*time.Second, a.listening)
+	Eventually(t, time.Minute, a.listening)
 }
 
 func (a *AC) firstID() int {
@@ -252,7 +257,7 @@ func (a *AC) signal(t testing.TB, s syscall.Signal, pids []int) {
 
 func (a *AC) ended(t testing.TB, pids []int) {
 	t.Helper()
-	Eventually(t, 20*time.Second, func() error {
+	Eventually(t, time.Minute, func() error {
 		for _, pid := range pids {
 			if syscall.Kill(pid, 0) == nil {
 				return fmt.Errorf("process %d of %s runs", pid, a.config.Name)

@@ -30,12 +30,10 @@ func NewCable(t testing.TB, c CableConfig) *Cable {
 		c.OuterProtocol = "802.1ad"
 	}
 	mtu := strconv.Itoa(c.MTU + 4*max(len(c.VLAN)-1, 0)) // the devices' MTU: room for the inner tag; that for one tag is extra
-	c.Router.Run(t, "ip", "link", "add", c.RouterDevice, "mtu", mtu, "type", "veth",
-		"peer", "name", c.ISPDevice, "mtu", mtu, "netns", c.ISP.Name)
-	c.Router.Run(t, "ip", "link", "set", c.RouterDevice, "up")
-	c.ISP.Run(t, "ip", "link", "set", c.ISPDevice, "up")
+	c.Router.IP(t, fmt.Sprintf("link add %s mtu %s type veth peer name %s mtu %s netns %s", c.RouterDevice, mtu, c.ISPDevice, mtu, c.ISP.Name),
+		fmt.Sprintf("link set %s up", c.RouterDevice))
 	cable := &Cable{c}
-	cable.tag(t, c.ISP, c.ISPDevice)
+	c.ISP.IP(t, append([]string{fmt.Sprintf("link set %s up", c.ISPDevice)}, cable.tags(c.ISPDevice)...)...)
 	return cable
 }
 
@@ -46,7 +44,7 @@ func (c *Cable) ISPLink() string { return c.link(c.config.ISPDevice) }
 // PPPoE runs on.
 func (c *Cable) TagRouter(t testing.TB) string {
 	t.Helper()
-	c.tag(t, c.config.Router, c.config.RouterDevice)
+	c.config.Router.IP(t, c.tags(c.config.RouterDevice)...)
 	return c.link(c.config.RouterDevice)
 }
 
@@ -69,19 +67,21 @@ func (c *Cable) link(device string) string {
 	return device
 }
 
-func (c *Cable) tag(t testing.TB, n *Namespace, parent string) {
-	t.Helper()
+// tags are the commands of ip(8) that make the VLAN devices on a parent.
+func (c *Cable) tags(parent string) []string {
+	var commands []string
 	for i, id := range c.config.VLAN {
 		protocol := "802.1Q"
 		if i == 0 && len(c.config.VLAN) == 2 {
 			protocol = c.config.OuterProtocol
 		}
 		device := fmt.Sprintf("%s.%d", parent, id)
-		n.Run(t, "ip", "link", "add", "link", parent, "name", device, "type", "vlan", "protocol", protocol, "id", strconv.Itoa(int(id)))
-		n.Run(t, "ip", "link", "set", device, "up")
+		commands = append(commands, fmt.Sprintf("link add link %s name %s type vlan protocol %s id %d", parent, device, protocol, id),
+			fmt.Sprintf("link set %s up", device))
 		parent = device
 	}
 	if len(c.config.VLAN) > 0 {
-		n.Run(t, "ip", "link", "set", parent, "mtu", strconv.Itoa(c.config.MTU))
+		commands = append(commands, fmt.Sprintf("link set %s mtu %d", parent, c.config.MTU))
 	}
+	return commands
 }

@@ -116,6 +116,19 @@ func (b *Linebond) Run(args ...string) (string, error) {
 	return string(out), err
 }
 
+// Cleanup runs the verb cleanup to its end, in the daemon's namespace, and returns what it printed.
+func (b *Linebond) Cleanup(t testing.TB) (string, error) {
+	t.Helper()
+	var out strings.Builder
+	cleanup := b.command("cleanup")
+	cleanup.Stdout, cleanup.Stderr = &out, &out
+	err := b.namespace.Start(t, cleanup)
+	if err == nil {
+		err = cleanup.Wait()
+	}
+	return out.String(), err
+}
+
 // Log is what the daemon has written so far, of all its starts.
 func (b *Linebond) Log() string {
 	text, err := os.ReadFile(filepath.Join(b.directory, "log"))
@@ -125,11 +138,16 @@ func (b *Linebond) Log() string {
 	return string(text)
 }
 
-// Line asks the daemon for one line.
-func (b *Linebond) Line(name string) (control.Line, error) {
+// Status asks the daemon.
+func (b *Linebond) Status() (control.Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	status, err := control.NewClient(b.Runtime("linebond.sock")).Status(ctx)
+	return control.NewClient(b.Runtime("linebond.sock")).Status(ctx)
+}
+
+// Line asks the daemon for one line.
+func (b *Linebond) Line(name string) (control.Line, error) {
+	status, err := b.Status()
 	if err != nil {
 		return control.Line{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Namespace is a network namespace, under the name that `ip netns` shows.
@@ -46,8 +47,16 @@ func (n *Namespace) Run(t testing.TB, name string, args ...string) string {
 	return run(t, n.Command(name, args...))
 }
 
-// Do calls f in the namespace, on a thread of its own. Sockets that f opens stay in the namespace; goroutines that it starts do not
-// run there. f must not end the test by t.Fatal.
+// IP runs commands of ip(8), such as "link set eth1 up", in one process: in the guest to start one takes longer than what it does.
+func (n *Namespace) IP(t testing.TB, commands ...string) {
+	t.Helper()
+	cmd := exec.Command("ip", "-n", n.Name, "-batch", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(commands, "\n") + "\n")
+	run(t, cmd)
+}
+
+// Do calls f in the namespace, on a thread of its own, which also has the namespace's /sys. Sockets that f opens stay in the
+// namespace, and processes that it starts; goroutines do not run there. f must not end the test by t.Fatal.
 func (n *Namespace) Do(t testing.TB, f func()) {
 	t.Helper()
 	failed := make(chan error)
@@ -59,6 +68,9 @@ func (n *Namespace) Do(t testing.TB, f func()) {
 			_ = handle.Close()
 		}
 		if err == nil {
+			err = mountSysfs()
+		}
+		if err == nil {
 			f()
 		}
 		failed <- err
@@ -66,6 +78,24 @@ func (n *Namespace) Do(t testing.TB, f func()) {
 	if err := <-failed; err != nil {
 		t.Fatalf("entering the namespace %s: %v", n.Name, err)
 	}
+}
+
+// mountSysfs gives the calling thread the /sys of its network namespace, as `ip netns exec` does: a sysfs shows the devices of the
+// namespace that it was mounted in.
+func mountSysfs() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("leaving the mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "none", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("keeping the mounts of the namespace to itself: %w", err)
+	}
+	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmounting /sys: %w", err)
+	}
+	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+		return fmt.Errorf("mounting /sys: %w", err)
+	}
+	return nil
 }
 
 // HasAddress returns nil when the device has the address (as `ip` writes it, such as "203.0.113.10", or a prefix of it, such as
