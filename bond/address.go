@@ -12,6 +12,7 @@ import (
 // shared are the addresses of a bond device.
 type shared struct {
 	addresses []netip.Prefix // each a single one
+	lines     netip.Addr     // the one among them that is the lines'; not valid if there is none
 	known     bool           // a line has told its own, so that these are all
 	agreed    bool           // several lines have, and they are the same
 	warning   string         // they differ, and what to do
@@ -48,8 +49,9 @@ func needs(c config.Bond, members []Member) (need4, need6 bool) {
 // share works out the addresses that a bond's lines have in common.
 //
 // They are the configured ones and that of the lines, if it is the same on all of them. Where lines have addresses of their own, and none
-// is configured, that of the first line that is in goes out. Fallback lines have a say only where they serve: theirs is another ISP's.
-func share(c config.Bond, lines []slot) shared {
+// is configured, one of them goes out on all: the one that did before, for the sake of its connections, as long as a line that is in has
+// it, and else that of the first line that is in. Fallback lines have a say only where they serve: theirs is another ISP's.
+func share(c config.Bond, lines []slot, before netip.Addr) shared {
 	s := shared{addresses: own(c)}
 	own4 := slices.ContainsFunc(s.addresses, func(p netip.Prefix) bool { return p.Addr().Is4() })
 	lines = spokesmen(lines)
@@ -62,12 +64,19 @@ func share(c config.Bond, lines []slot) shared {
 	if own4 && !same {
 		return s
 	}
-	first := lines[max(0, slices.IndexFunc(lines, func(l slot) bool { return l.in }))].Status.IPv4.Local
-	if !slices.Contains(s.addresses, single(first)) {
-		s.addresses = append(s.addresses, single(first))
+	serving := filter(lines, func(l slot) bool { return l.in })
+	if len(serving) == 0 {
+		serving = lines
+	}
+	s.lines = serving[0].Status.IPv4.Local
+	if slices.ContainsFunc(serving, func(l slot) bool { return l.Status.IPv4.Local == before }) {
+		s.lines = before
+	}
+	if !slices.Contains(s.addresses, single(s.lines)) {
+		s.addresses = append(s.addresses, single(s.lines))
 	}
 	if !same {
-		s.warning = differ(lines, first)
+		s.warning = differ(lines, s.lines)
 	}
 	return s
 }

@@ -4,11 +4,12 @@
 //	statuses, pings --> look (record: health and falls of each line) --> choose (who is in) --> netstate.State, events
 //
 // It is pure: the time is handed in, and package netstate compares the result with what is there. It remembers of each line how it
-// has fared; of addresses it remembers nothing, for the kernel does (netstate.Link.KeepAddresses).
+// has fared, and of each bond the address; while no line has one it leaves that to the kernel (netstate.Link.KeepAddresses).
 package bond
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -22,11 +23,13 @@ type Bonds struct {
 	cpus    int
 	records map[string]*record // by name of line, of lines in bonds
 	warned  map[string]bool    // by device of bond: its lines' addresses differ, and that has been said
+
+	addresses map[string]netip.Addr // by device of bond: the one that it had last from its lines
 }
 
 // New returns the bonds of a configuration, on a host with so many CPUs.
 func New(c *config.Config, cpus int) *Bonds {
-	return &Bonds{config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{}}
+	return &Bonds{config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{}, addresses: map[string]netip.Addr{}}
 }
 
 // Configure takes a new configuration. What is known of lines that stay, stays.
@@ -110,7 +113,10 @@ func (b *Bonds) plan(p *planner, c config.Bond, now time.Time, members []Member)
 		}
 	}
 	n := choose(now, lines)
-	shared := share(c, lines)
+	shared := share(c, lines, b.addresses[c.Device])
+	if shared.lines.IsValid() {
+		b.addresses[c.Device] = shared.lines
+	}
 	view := Bond{Device: c.Device, Mode: c.Mode, Addresses: shared.addresses}
 	for _, l := range lines {
 		m := l.membership(lines, n)

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"os"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -53,10 +54,13 @@ func (k *Kernel) leave(slave netlink.Link, bond string) error {
 	return nil
 }
 
-// release gives a bond device back as it was born. Its mark goes last: as long as that is there, another try will be made.
+// release gives a bond device back as it was born, but for the flag POINTOPOINT, which it has from its first slave. Its mark goes last: as
+// long as that is there, another try will be made.
 func (k *Kernel) release(bond netlink.Link) error {
 	for _, step := range []func(netlink.Link) error{
 		k.handle.LinkSetDown,
+		k.unqueue,
+		resetFilter,
 		func(l netlink.Link) error { return k.handle.LinkSetMTU(l, netstate.BondMTU) },
 		func(l netlink.Link) error { return k.handle.LinkSetTxQLen(l, netstate.BondTxQueue) },
 		func(l netlink.Link) error { return k.handle.LinkSetAlias(l, "") },
@@ -66,4 +70,24 @@ func (k *Kernel) release(bond netlink.Link) error {
 		}
 	}
 	return nil
+}
+
+// unqueue takes a bond device, which is down, the root qdisc that it got when it was set up. One that the kernel itself has chosen cannot be
+// deleted, but can be replaced by one that can.
+func (k *Kernel) unqueue(bond netlink.Link) error {
+	root := netlink.QdiscAttrs{LinkIndex: bond.Attrs().Index, Parent: netlink.HANDLE_ROOT, Handle: netlink.MakeHandle(1, 0)}
+	ours := &netlink.GenericQdisc{QdiscAttrs: root, QdiscType: "pfifo"}
+	if err := k.handle.QdiscReplace(ours); err != nil {
+		return err
+	}
+	return k.handle.QdiscDel(ours)
+}
+
+// resetFilter has a bond device filter by reverse path as a new device does.
+func resetFilter(bond netlink.Link) error {
+	born, err := os.ReadFile(sysctlFile("net/ipv4/conf/default/rp_filter"))
+	if err != nil {
+		return err
+	}
+	return writeSysctl(netstate.Sysctl{Key: "net/ipv4/conf/" + bond.Attrs().Name + "/rp_filter", Value: strings.TrimSpace(string(born))})
 }

@@ -79,7 +79,8 @@ func TestBondUpAndDown(t *testing.T) {
 	reconcile(t, k, left)
 
 	reconcile(t, k, netstate.State{})
-	contains(t, "ip -d link show teql0", "state DOWN", "mtu 1500", "qlen 100")
+	contains(t, "ip -d link show teql0", "state DOWN", "mtu 1500", "qdisc noop", "qlen 100")
+	contains(t, "cat /proc/sys/net/ipv4/conf/teql0/rp_filter", strings.TrimSpace(run(t, "cat /proc/sys/net/ipv4/conf/default/rp_filter")))
 	for _, command := range []string{"ip link show teql0", "ip link show ppp-b"} {
 		if out := run(t, command); strings.Contains(out, "alias") || strings.Contains(out, "qdisc teql0") {
 			t.Errorf("something of ours is left: %s", out)
@@ -126,6 +127,7 @@ func TestForeignHandsOnTheBond(t *testing.T) {
 		"ip address add 192.0.2.7/32 dev teql0",
 		"ip route delete default dev teql0",
 		"nft flush ruleset",
+		"sysctl -w net.ipv4.conf.teql0.rp_filter=0",
 	} {
 		t.Run(command, func(t *testing.T) {
 			run(t, command)

@@ -15,11 +15,12 @@ import (
 
 // Watch returns a channel that has something to receive when links, addresses, our routes, slaves of bonds or our nftables table have
 // changed since the last receive. It says no more than "look again", and never holds more than one such message. It is closed when the
-// context ends. (Closed before that it means that a socket has failed, for which no reason is known.) Changes of sysctls are not announced
-// by the kernel.
+// context ends. (Closed before that it means that a socket has failed, for which no reason is known.) Of the changes of sysctls the kernel
+// announces those of rp_filter and ip_forward alone.
 func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
 	routing, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_TC,
-		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+		unix.RTNLGRP_IPV4_NETCONF)
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to changes of the network: %w", err)
 	}

@@ -44,6 +44,8 @@ func TestRandomHost(t *testing.T) {
 	}
 }
 
+var bondAddress = netip.MustParseAddr(lab.BondAddress)
+
 // model is a host whose lines are TUN devices, and do what they are told.
 type model struct {
 	random  *rand.Rand
@@ -202,6 +204,7 @@ func (m *model) settle() {
 				m.dial(i)
 			}
 			s.State, s.Reason, s.Echo.Silent = lineroom.Running, lineroom.Reason{Cause: lineroom.CarrierBack}, 0
+			s.IPv4.Local = bondAddress // where they differ, the bond's depends on which it had before
 		default:
 			m.lose(i)
 		}
@@ -249,7 +252,7 @@ func (m *model) dial(i int) {
 		return
 	}
 	m.session++
-	address := netip.MustParseAddr("203.0.113.10")
+	address := bondAddress
 	if m.random.IntN(4) == 0 {
 		address = netip.AddrFrom4([4]byte{203, 0, 113, byte(20 + m.random.IntN(3))})
 	}
