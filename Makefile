@@ -1,4 +1,4 @@
-# make demo    one line, dialled on a real kernel against Debian's pppoe-server; about half a minute
+# make demo    two lines as one, on a real kernel against Debian's pppoe-server; about a minute
 # make test    everything that CI checks; about five minutes
 # make bench   linebond beside pppd, as ratios
 # make build   bin/linebond
@@ -26,12 +26,12 @@ test: packages-lab packages-test bin/kernel bin/openresolv.deb lint
 
 bench: packages-lab bin/kernel
 	go test -run '^$$' -bench . -benchmem ./ppp ./pppoe ./lcp
-	go test -count 1 -tags bench -run TestBench -timeout 30m -v ./lab/e2e | grep -v '^[=-]'
+	go test -count 1 -tags bench -run TestBench -timeout 30m -v ./daemon ./lab/e2e | grep -v '^[=-]'
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
-	go vet -tags 'bench demo' ./lab/e2e
+	go vet -tags 'bench demo' ./daemon ./lab/e2e
 	go tool staticcheck ./...
 	go mod verify
 

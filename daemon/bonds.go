@@ -11,14 +11,14 @@ import (
 // tellBonds logs what has changed in the bonds: one entry per transition.
 func (d *Daemon) tellBonds(events []bond.Event) {
 	for _, e := range events {
-		about := []zap.Field{zap.String("bond", e.Bond), zap.String("reason", e.Reason), zap.Int("lines", e.Members)}
+		about := []zap.Field{zap.String("line", e.Line), zap.String("bond", e.Bond), zap.String("reason", e.Reason), zap.Int("lines", e.Members)}
 		switch e.Kind {
 		case bond.Joined:
-			d.log.write(zapcore.InfoLevel, "joined", append(about, zap.String("line", e.Line))...)
+			d.log.write(zapcore.InfoLevel, "joined", about...)
 		case bond.Left:
-			d.log.write(zapcore.InfoLevel, "left", append(about, zap.String("line", e.Line))...)
+			d.log.write(zapcore.InfoLevel, "left", about...)
 		case bond.Warned:
-			d.log.write(zapcore.WarnLevel, "bond", about[:2]...)
+			d.log.write(zapcore.WarnLevel, "bond", about[1:3]...)
 		}
 	}
 }

@@ -92,8 +92,8 @@ func TestBond(t *testing.T) {
 				t.Errorf("missing: %s; there is\n%s", want, w.host)
 			}
 		}
-		w.expect(1, "info joined bond=teql0 reason=up", "line=a")
-		w.expect(1, "info joined bond=teql0 reason=up lines=2")
+		w.expect(1, "info joined line=a bond=teql0 reason=up")
+		w.expect(1, "bond=teql0 reason=up lines=2")
 		session := w.status()["a"].Session.ID
 		time.Sleep(10 * time.Second)
 
@@ -101,7 +101,7 @@ func TestBond(t *testing.T) {
 		if d := w.joins("a", false); d > 4100*time.Millisecond {
 			t.Errorf("a silent line has left after %v", d)
 		}
-		w.expect(1, "info left bond=teql0 reason=echoes unanswered: 3 lines=1 line=a")
+		w.expect(1, "info left line=a bond=teql0 reason=echoes unanswered: 3 lines=1")
 		b := w.bond()
 		if a := b.Members[0]; a.In || a.Reason != "echoes unanswered: 3" || a.Rejoin != nil || b.Members[1].Share != 1 {
 			t.Errorf("%+v", b)
@@ -118,7 +118,7 @@ func TestBond(t *testing.T) {
 		if d := w.joins("a", true); d < 3*time.Second || d > 4*time.Second {
 			t.Errorf("a line that answers again is back after 2s+%v", d)
 		}
-		w.expect(1, "info joined bond=teql0 reason=up again for 5s lines=2 line=a")
+		w.expect(1, "info joined line=a bond=teql0 reason=up again for 5s lines=2")
 		if got := w.status()["a"].Session.ID; got != session {
 			t.Errorf("session %d, which was %d", got, session)
 		}
@@ -186,7 +186,7 @@ func TestBondReload(t *testing.T) {
 		if !w.has("qdisc teql0 dev ppp-a root") || w.has("qdisc teql0 dev ppp-b root") || w.tableHas("") {
 			t.Errorf("with b as a fallback:\n%s", w.host)
 		}
-		w.expect(1, "info left bond=teql0 reason=fallback: other lines are up lines=1 line=b")
+		w.expect(1, "info left line=b bond=teql0 reason=fallback: other lines are up lines=1")
 		reload(bondFile, "bond = \"none\"")
 		if w.has("qdisc teql0 dev ppp-b root") || !w.has("route default dev ppp-b proto 108 metric 200") {
 			t.Errorf("with b by itself:\n%s", w.host)

@@ -98,7 +98,7 @@ func TestPings(t *testing.T) {
 		if d := w.joins("a", false); d < 3*time.Second || d > 4100*time.Millisecond {
 			t.Errorf("the line has left after %v", d)
 		}
-		w.expect(1, "info left bond=teql0 reason=pings unanswered: 3 lines=1 line=a")
+		w.expect(1, "info left line=a bond=teql0 reason=pings unanswered: 3 lines=1")
 		if a := w.bond().Members[0]; a.Ping == nil || a.Ping.Silent != 3 || a.Ping.Loss == 0 {
 			t.Errorf("%+v, %+v", a, a.Ping)
 		}

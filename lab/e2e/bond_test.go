@@ -191,7 +191,7 @@ func TestBondForeignHand(t *testing.T) {
 		"ip route delete default dev TEQL", "tc qdisc delete dev ppp-a root", "nft delete table inet linebond",
 		"ip address delete 203.0.113.10/32 dev TEQL", "ip link set TEQL mtu 1000", "ip link set TEQL down",
 		"ip address flush dev ppp-b", "nft add rule inet linebond postrouting accept", "ip link set TEQL alias mine",
-		"ip link set ppp-a mtu 1400",
+		"ip link set ppp-a mtu 1400", "sysctl -w net.ipv4.conf.ppp-b.rp_filter=1",
 	} {
 		command = strings.ReplaceAll(command, "TEQL", b.TEQL)
 		b.Router.Run(t, "sh", "-c", command)

@@ -8,60 +8,67 @@ import (
 	"testing"
 	"time"
 
+	"linebond/control"
 	"linebond/lab"
 )
 
 // TestDemo is `make demo`: the main job, shown step by step.
 func TestDemo(t *testing.T) {
 	d := demo{t: t}
-	d.say(`A real Linux kernel (Debian's, in QEMU) has booted inside this machine. In it: a router, an ISP, and a
-cable with VLAN 101 between them. The ISP runs Debian's pppoe-server and pppd, which know nothing of linebond.`)
-	d.line = newLine(t, set{ac: lab.ACConfig{Name: "bras1.isp.example", IPv6: true}, cable: lab.CableConfig{MTU: 1508}})
-	d.linebond.Write(t, "linebond.toml", "[log]\nto = \"stderr\"\n")
+	d.say(`A Linux kernel (Debian's, in QEMU) has booted inside this machine. In it: an ISP that runs Debian's pppoe-server and
+pppd, which know nothing of linebond; two lines of 5 Mbit/s, each with a modem and VLAN 101; a router with linebond; and a host in its LAN.
+The ISP gives both lines the same address, and sends what comes down by either, packet by packet.`)
+	d.bonded = newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}})
 	before := d.settled(t)
+	toml := fmt.Sprintf("[bond]\nmode = \"teql\"\ndevice = %q\n\n[lan]\ninterfaces = [\"lan0\"]\n\n[host]\nfirewall = true\n", d.TEQL)
+	d.linebond.Write(t, "linebond.toml", "[log]\nto = \"stderr\"\n"+toml)
 
-	d.say("The line's file, /etc/linebond/lines.d/a.toml:")
+	d.say("/etc/linebond/linebond.toml:")
+	d.show(toml)
+	d.say("/etc/linebond/lines.d/a.toml, and b.toml likewise with eth2:")
 	d.show("interface = \"eth1\"\nvlan = 101\nusername = \"user@isp\"\npassword = (a secret)")
 	d.verb("check")
 
-	d.say("`linebond run` dials it:")
-	d.linebond.Start(t)
-	d.isUp(t)
+	d.say("`linebond run` dials both lines, and bonds them:")
+	d.up(t)
 	d.log()
+	d.command(d.Router, "ip", "-brief", "address", "show", "dev", d.TEQL)
+	d.command(d.Router, "ip", "route", "show", "default")
+	d.command(d.Router, "nft", "list", "chain", "inet", "linebond", "postrouting")
+
+	d.say("The host in the LAN sends as much as it can, over one TCP connection:")
+	flow := lab.NewFlow(t, d.LAN, d.ISP, lab.BondServer)
+	d.measured(flow)
 	d.verb("status")
-	d.command("ip", "-brief", "address", "show", "dev", "ppp-a")
-	d.command("ip", "route", "show", "default")
-	d.command("ping", "-n", "-q", "-c", "3", "-i", "0.2", server)
 
-	d.say("Somebody deletes the default route. It comes back:")
-	d.router.Run(t, "ip", "route", "delete", "default")
-	lab.Eventually(t, limit, func() error { return d.router.Ping("", server, 56) })
-	d.command("ip", "route", "show", "default")
-
-	d.say("The ISP's access concentrator crashes: no more a word from it. Five echo requests later linebond knows ...")
-	d.ac.Kill(t)
-	lab.Eventually(t, limit, func() error { return d.linebond.Logged("echo lost") })
+	d.say("Line b becomes a black hole: its link stays up, and nothing gets through. Three echoes later it is out, and the connection goes on:")
+	d.Lines[1].Modem.BlackHole(t)
+	d.in(t, "a")
 	d.log()
-	d.say("... and calls for it more than once a second, until it is back:")
-	d.ac.Start(t)
-	back := time.Now()
-	d.isUp(t)
+	d.measured(flow)
+	d.verb("status")
+	d.say("The line works again:")
+	d.Lines[1].Modem.Restore(t)
+	d.in(t, "a", "b")
 	d.log()
-	if l, err := d.linebond.Line("a"); err == nil {
-		d.say(fmt.Sprintf("Up again %v after the access concentrator's return.", l.Session.UpSince.Sub(back).Round(10*time.Millisecond)))
-	}
+	d.measured(flow)
+	flow.Stop()
 
-	d.say("SIGTERM closes the session in good order:")
+	d.say("Somebody flushes all of nftables, and takes the bond's route away. Both come back:")
+	d.Router.Run(t, "nft", "flush", "ruleset")
+	d.Router.Run(t, "ip", "route", "delete", "default")
+	d.reaches(t)
+	d.command(d.Router, "ip", "route", "show", "default")
+
+	d.say("SIGTERM closes the sessions in good order:")
 	took := d.linebond.Stop(t)
 	d.log()
-	if after := d.network(t); after != before {
-		t.Errorf("something is left behind:\n%s\nbefore:\n%s", after, before)
-	}
-	d.say(fmt.Sprintf("That took %v. Devices, addresses and routes are what they were before the start.", took.Round(10*time.Millisecond)))
+	d.becomes(t, before)
+	d.say(fmt.Sprintf("That took %v. Devices, addresses, routes, qdiscs and nftables are what they were before the start.", took.Round(10*time.Millisecond)))
 }
 
 type demo struct {
-	*line
+	*bonded
 	t     *testing.T
 	shown int // bytes of the log
 }
@@ -73,6 +80,15 @@ func (d *demo) show(text string) {
 	for line := range strings.Lines(strings.TrimSpace(text)) {
 		fmt.Println("    " + strings.TrimRight(line, "\n"))
 	}
+}
+
+// measured shows how fast a flow is.
+func (d *demo) measured(f *lab.Flow) {
+	f.GoesOn(d.t, 1<<20) // what began before has an end
+	from, begin := f.Received(), time.Now()
+	f.GoesOn(d.t, 4<<20)
+	rate := float64(f.Received()-from) * 8 / time.Since(begin).Seconds()
+	d.show("one TCP connection: " + control.Rate(rate))
 }
 
 // log shows what linebond has logged since the last time.
@@ -91,7 +107,7 @@ func (d *demo) verb(args ...string) {
 	d.show("# linebond " + strings.Join(args, " ") + "\n" + out)
 }
 
-// command runs a command on the router.
-func (d *demo) command(args ...string) {
-	d.show("# " + strings.Join(args, " ") + "\n" + d.router.Run(d.t, args[0], args[1:]...))
+// command runs a command somewhere.
+func (d *demo) command(n *lab.Namespace, args ...string) {
+	d.show("# " + strings.Join(args, " ") + "\n" + n.Run(d.t, args[0], args[1:]...))
 }
