@@ -41,7 +41,7 @@ func (n *Namespace) Start(t testing.TB, cmd *exec.Cmd) error {
 	return err
 }
 
-// Run runs a command in the namespace to its end and returns its output. A status other than 0 fails the test.
+// Run runs a command in the namespace to its end and returns what it wrote to stdout. A status other than 0 fails the test.
 func (n *Namespace) Run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	return run(t, n.Command(name, args...))
@@ -126,9 +126,11 @@ func (n *Namespace) Ping(device, to string, size int) error {
 
 func run(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
-	out, err := cmd.CombinedOutput()
+	var complaints strings.Builder // ip complains, and succeeds, when another test's namespace goes at the moment
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, out, complaints.String())
 	}
 	return string(out)
 }
