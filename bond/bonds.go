@@ -24,12 +24,12 @@ type Bonds struct {
 	records map[string]*record // by name of line, of lines in bonds
 	warned  map[string]bool    // by device of bond: its lines' addresses differ, and that has been said
 
-	addresses map[string]netip.Addr // by device of bond: the one that it had last from its lines
+	addresses map[teller]netip.Addr // the one that these told last
 }
 
 // New returns the bonds of a configuration, on a host with so many CPUs.
 func New(c *config.Config, cpus int) *Bonds {
-	return &Bonds{config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{}, addresses: map[string]netip.Addr{}}
+	return &Bonds{config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{}, addresses: map[teller]netip.Addr{}}
 }
 
 // Configure takes a new configuration. What is known of lines that stay, stays.
@@ -113,9 +113,9 @@ func (b *Bonds) plan(p *planner, c config.Bond, now time.Time, members []Member)
 		}
 	}
 	n := choose(now, lines)
-	shared := share(c, lines, b.addresses[c.Device])
+	shared := share(c, lines, b.addresses)
 	if shared.lines.IsValid() {
-		b.addresses[c.Device] = shared.lines
+		b.addresses[shared.teller] = shared.lines
 	}
 	view := Bond{Device: c.Device, Mode: c.Mode, Addresses: shared.addresses}
 	for _, l := range lines {
@@ -134,7 +134,7 @@ func (b *Bonds) plan(p *planner, c config.Bond, now time.Time, members []Member)
 	}
 	p.Events = append(p.Events, b.warn(c.Device, shared)...)
 	p.Bonds = append(p.Bonds, view)
-	p.bond(c, view, shared.known, lines)
+	p.bond(c, view, shared, lines)
 	return n
 }
 
@@ -150,7 +150,7 @@ func (b *Bonds) look(c config.Bond, now time.Time, members []Member) []slot {
 			b.records[m.Config.Name] = r
 		}
 		health := b.config.Health
-		r.look(now, m, health.RejoinAfter, trouble(m, health, need4, need6))
+		r.look(now, m, health.RejoinAfter, diagnose(m, health, need4, need6))
 		lines = append(lines, slot{m, r})
 	}
 	return lines

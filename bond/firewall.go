@@ -11,6 +11,7 @@ import (
 // Names of the sets of devices.
 const (
 	outside = "outside" // lines and bonds
+	access  = "access"  // the Ethernet and VLAN devices that lines run on
 	lan     = "lan"
 )
 
@@ -24,6 +25,9 @@ func table(c *config.Config) *netstate.Table {
 		return nil
 	}
 	t := &netstate.Table{Sets: []netstate.DeviceSet{{Name: outside, Devices: outsideDevices(c)}}}
+	if c.Host.Firewall {
+		t.Sets = append(t.Sets, netstate.DeviceSet{Name: access, Devices: accessDevices(c)})
+	}
 	if len(c.LAN.Interfaces) > 0 {
 		t.Sets = append(t.Sets, netstate.DeviceSet{Name: lan, Devices: slices.Sorted(slices.Values(c.LAN.Interfaces))})
 	}
@@ -33,7 +37,7 @@ func table(c *config.Config) *netstate.Table {
 	if routes {
 		add("mss", "filter", "forward", -150, mss())
 	}
-	if len(c.Forwards) > 0 {
+	if slices.ContainsFunc(c.Forwards, func(f config.Forward) bool { return translated(c, f) }) {
 		add("prerouting", "nat", "prerouting", -100, forwards(c))
 	}
 	if len(c.LAN.Interfaces) > 0 && c.LAN.NAT != config.NATNone {
@@ -41,7 +45,7 @@ func table(c *config.Config) *netstate.Table {
 	}
 	if c.Host.Firewall {
 		add("input", "filter", "input", 0, input())
-		add("forward", "filter", "forward", 0, forwarded())
+		add("forward", "filter", "forward", 0, forwarded(c))
 	}
 	return t
 }
@@ -56,6 +60,19 @@ func outsideDevices(c *config.Config) []string {
 	}
 	slices.Sort(devices)
 	return devices
+}
+
+// accessDevices are those below the lines. A LAN may share an Ethernet device with a line that has a VLAN on it.
+func accessDevices(c *config.Config) []string {
+	var devices []string
+	for _, l := range c.Lines {
+		devices = append(devices, l.Interface)
+		for _, v := range l.VLANDevices() {
+			devices = append(devices, v.Name)
+		}
+	}
+	slices.Sort(devices)
+	return slices.DeleteFunc(slices.Compact(devices), func(d string) bool { return slices.Contains(c.LAN.Interfaces, d) })
 }
 
 // mss has TCP agree on segments that fit through the lines: messages that a packet is too big get lost on the way too often.
@@ -79,6 +96,12 @@ func blocks(c *config.Config) []netip.Prefix {
 	return blocks
 }
 
+// translated says whether a forward needs NAT: not if the host has an address of a block, and the ports are the same.
+func translated(c *config.Config, f config.Forward) bool {
+	samePorts := f.ToPort == 0 || f.ToPort == f.Ports.First && f.ToPort == f.Ports.Last
+	return !samePorts || !slices.ContainsFunc(blocks(c), func(b netip.Prefix) bool { return b.Contains(f.To) })
+}
+
 // forwards leads connections to hosts of the LAN, except those to a host that has an address of a block.
 func forwards(c *config.Config) []netstate.Rule {
 	var rules []netstate.Rule
@@ -87,10 +110,12 @@ func forwards(c *config.Config) []netstate.Rule {
 	}
 	for _, f := range c.Forwards {
 		for _, protocol := range f.Protocols {
-			rules = append(rules, netstate.Rule{
-				Family: 4, In: outside, Protocol: protocol, Ports: netstate.Ports(f.Ports),
-				Verdict: netstate.DNAT, To: f.To, ToPort: f.ToPort,
-			})
+			if translated(c, f) {
+				rules = append(rules, netstate.Rule{
+					Family: 4, In: outside, Protocol: protocol, Ports: netstate.Ports(f.Ports),
+					Verdict: netstate.DNAT, To: f.To, ToPort: f.ToPort,
+				})
+			}
 		}
 	}
 	return rules
@@ -108,6 +133,15 @@ func nat(c *config.Config) []netstate.Rule {
 	return append(rules, rule)
 }
 
+// The wire to the ISP carries PPPoE alone, which is no matter of nftables. Others on it are nobody to talk to; but for the modem, whose pages
+// somebody may want to see.
+var (
+	accessAnswers = netstate.Rule{
+		In: access, Connection: netstate.Established, Verdict: netstate.Accept, Comment: "what was asked for, as of a modem",
+	}
+	accessDrop = netstate.Rule{In: access, Verdict: netstate.Drop, Comment: "the wire below the lines"}
+)
+
 // input guards the machine itself.
 func input() []netstate.Rule {
 	return []netstate.Rule{
@@ -120,14 +154,29 @@ func input() []netstate.Rule {
 			Verdict: netstate.Accept, Comment: "DHCPv6",
 		},
 		{In: outside, Verdict: netstate.Drop, Comment: "all else from outside"},
+		accessAnswers,
+		accessDrop,
 	}
 }
 
-// forwarded guards what is behind the machine.
-func forwarded() []netstate.Rule {
-	return []netstate.Rule{
-		{In: outside, Connection: netstate.Established, Verdict: netstate.Accept, Comment: "what was asked for"},
-		{In: outside, Connection: netstate.Forwarded, Verdict: netstate.Accept, Comment: "[[forward]]"},
-		{In: outside, Verdict: netstate.Drop, Comment: "all else from outside"},
+// forwarded guards what is behind the machine. It lets in what forwards have led to their hosts, and to nobody else's: others on this machine
+// do NAT too.
+func forwarded(c *config.Config) []netstate.Rule {
+	rules := []netstate.Rule{{In: outside, Connection: netstate.Established, Verdict: netstate.Accept, Comment: "what was asked for"}}
+	for _, f := range c.Forwards {
+		rule := netstate.Rule{
+			In: outside, Destination: single(f.To), Ports: netstate.Ports(f.Ports), Verdict: netstate.Accept, Comment: "[[forward]]",
+		}
+		if f.ToPort != 0 {
+			rule.Ports = netstate.Ports{First: f.ToPort, Last: f.ToPort}
+		}
+		if translated(c, f) {
+			rule.Connection = netstate.Forwarded
+		}
+		for _, protocol := range f.Protocols {
+			rule.Protocol = protocol
+			rules = append(rules, rule)
+		}
 	}
+	return append(rules, netstate.Rule{In: outside, Verdict: netstate.Drop, Comment: "all else from outside"}, accessAnswers, accessDrop)
 }

@@ -2,6 +2,7 @@ package bond
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -23,33 +24,61 @@ type record struct {
 	stays bool      // it was in when last looked at and has not fallen since: it need not wait
 	since time.Time // when in became what it is
 
-	running bool          // it carried packets when last looked at
-	session time.Time     // by the session that was up since then
-	trouble string        // why it is not well although it runs; "": it is
-	well    time.Time     // since when; zero: it is not
-	falls   int           // each within damping of the one before
-	fell    time.Time     // the last one
-	first   time.Duration // how long to be well after the first fall
+	running  bool          // it carried packets when last looked at
+	session  time.Time     // by the session that was up since then
+	versions int           // of so many versions of IP
+	trouble  trouble       // why it is not well although it runs
+	well     time.Time     // since when; zero: it is not
+	falls    int           // each within damping of the one before
+	fell     time.Time     // the last one
+	first    time.Duration // how long to be well after the first fall
 }
 
-// trouble says why a line that runs is not to be used if there are better ones; "": it is well.
-func trouble(m Member, h config.Health, need4, need6 bool) string {
+// trouble is why a line that runs is not to be used if there are better ones; zero: it is well.
+type trouble struct {
+	rank rank
+	text string
+}
+
+// rank is how bad a trouble is.
+type rank uint8
+
+// The ranks, in ascending order: a line may do for the one version of IP, and hosts that answer no pings may be to blame themselves.
+const (
+	noTrouble rank = iota
+	lacking        // a version of IP
+	pingless
+	echoless
+)
+
+// diagnose returns the worst of the line's troubles.
+func diagnose(m Member, h config.Health, need4, need6 bool) trouble {
 	switch echoes := m.Status.Echo.Silent - 1; { // the newest may yet be answered
-	case need4 && !m.Status.IPv4.Local.IsValid():
-		return "has no IPv4"
-	case need6 && !m.Status.IPv6.Local.IsValid():
-		return "has no IPv6, which the bond has an address of"
 	case echoes >= h.Failures:
-		return fmt.Sprintf("echoes unanswered: %d", echoes)
+		return trouble{echoless, fmt.Sprintf("echoes unanswered: %d", echoes)}
 	case len(h.Ping) > 0 && m.Ping.Silent >= h.Failures:
-		return fmt.Sprintf("pings unanswered: %d", m.Ping.Silent)
+		return trouble{pingless, fmt.Sprintf("pings unanswered: %d", m.Ping.Silent)}
+	case need4 && !m.Status.IPv4.Local.IsValid():
+		return trouble{lacking, "has no IPv4"}
+	case need6 && !m.Status.IPv6.Local.IsValid():
+		return trouble{lacking, "has no IPv6, which the bond has an address of"}
 	}
-	return ""
+	return trouble{}
+}
+
+// versions counts the versions of IP that a line carries.
+func versions(s line.Status) (n int) {
+	for _, a := range []netip.Addr{s.IPv4.Local, s.IPv6.Local} {
+		if a.IsValid() {
+			n++
+		}
+	}
+	return n
 }
 
 // look takes the line's state of now.
-func (r *record) look(now time.Time, m Member, first time.Duration, trouble string) {
-	runs, session := m.Status.Carries(), time.Time{}
+func (r *record) look(now time.Time, m Member, first time.Duration, t trouble) {
+	runs, session, n := m.Status.Carries(), time.Time{}, versions(m.Status)
 	if s := m.Status.Session; s != nil {
 		session = s.UpSince
 	}
@@ -59,13 +88,16 @@ func (r *record) look(now time.Time, m Member, first time.Duration, trouble stri
 	if r.running && (!runs || session != r.session) {
 		r.stopped(now, m.Status)
 	}
-	if runs && trouble != "" {
+	switch {
+	case !runs:
+	case t.rank == lacking && n >= r.versions: // another line has got what this one never had: it has not fallen
+		r.well, r.stays = time.Time{}, false
+	case t.rank > noTrouble:
 		r.fall(now)
-	}
-	if runs && trouble == "" && r.well.IsZero() {
+	case r.well.IsZero():
 		r.well = now
 	}
-	r.running, r.session, r.trouble, r.first = runs, session, trouble, first
+	r.running, r.session, r.versions, r.trouble, r.first = runs, session, n, t, first
 }
 
 // stopped notes that the line has run no longer. If we have wanted that ourselves, earlier falls are forgotten as well.
@@ -132,28 +164,33 @@ func (r *record) rejoins() time.Time { return r.well.Add(r.hold()) }
 // choose decides which lines are in, and returns how many.
 //
 // The first of these groups in which there is any line is in: those that are ready, those that are well but would have to wait, those that
-// run at all. Of each group, fallback lines are a group of their own behind the others: a line that waits does so while a fallback line
-// serves, but one that is unwell is no match for a fallback line that is well. A bad line is better than none.
+// run at all, by rank of their trouble. Of each group, fallback lines are a group of their own behind the others: a line that waits does so
+// while a fallback line serves, but one that is unwell is no match for a fallback line that is well, or less unwell. A bad line is better
+// than none.
 func choose(now time.Time, lines []slot) int {
-	ready := func(l slot) bool { return l.ready(now) }
-	well := func(l slot) bool { return !l.well.IsZero() }
-	runs := func(l slot) bool { return l.running }
+	groups := []func(slot) bool{
+		func(l slot) bool { return l.ready(now) },
+		func(l slot) bool { return !l.well.IsZero() },
+	}
+	for r := lacking; r <= echoless; r++ {
+		groups = append(groups, func(l slot) bool { return l.running && l.trouble.rank == r })
+	}
 	var chosen []slot
-	for _, group := range []func(slot) bool{ready, well, runs} {
+	for _, group := range groups {
 		for _, fallback := range []bool{false, true} {
 			if len(chosen) == 0 {
 				chosen = filter(lines, func(l slot) bool { return l.Config.Fallback == fallback && group(l) })
 			}
 		}
 	}
-	outage := !slices.ContainsFunc(lines, well)
+	outage := !slices.ContainsFunc(lines, func(l slot) bool { return l.running })
 	for _, l := range lines {
 		in := slices.ContainsFunc(chosen, func(c slot) bool { return c.record == l.record })
 		if in != l.in {
 			l.in, l.since = in, now
 		}
 		l.stays = in
-		if outage { // all fell together: that is not the fault of any of them
+		if outage { // all are down together: that is not the fault of any of them
 			l.falls = min(l.falls, 1)
 		}
 	}

@@ -52,7 +52,8 @@ route default dev ppp-a proto 108 metric 200
 sysctl net/ipv4/conf/ppp-a/rp_filter=2`
 
 const vlan = `link eth1 up
-link eth1.101@eth1 up vlan protocol 802.1Q id 101 alias linebond`
+link eth1.101@eth1 up vlan protocol 802.1Q id 101 alias linebond
+sysctl net/ipv6/conf/eth1.101/disable_ipv6=1`
 
 func TestPlan(t *testing.T) {
 	dns := []Resolver{{"a", "ppp-a", member(nil).Status.IPv4.DNS}}
@@ -115,7 +116,9 @@ sysctl net/ipv4/conf/ppp-b/rp_filter=2`, append(dns[:1:1], Resolver{"b", "ppp-b"
 			m.Config.VLAN, m.Config.VLANProtocol, m.Config.Priority = []uint16{100, 101}, "802.1ad", 6
 		})}, `link eth1 up
 link eth1.100@eth1 up vlan protocol 802.1ad id 100 egress-qos-map 6:6 alias linebond
-link eth1.100.101@eth1.100 up vlan protocol 802.1Q id 101 egress-qos-map 6:6 alias linebond`, nil},
+link eth1.100.101@eth1.100 up vlan protocol 802.1Q id 101 egress-qos-map 6:6 alias linebond
+sysctl net/ipv6/conf/eth1.100.101/disable_ipv6=1
+sysctl net/ipv6/conf/eth1.100/disable_ipv6=1`, nil},
 		"unplugged: the VLAN is there to be plugged in": {[]Member{member(resting(line.Unplugged))}, vlan, nil},
 		"stopped by the operator":                       {[]Member{member(resting(line.Stopped))}, vlan, nil},
 		"disabled":                                      {[]Member{member(func(m *Member) { resting(line.Stopped)(m); m.Config.Enabled = false })}, "", nil},
@@ -124,7 +127,8 @@ link eth1.100.101@eth1.100 up vlan protocol 802.1Q id 101 egress-qos-map 6:6 ali
 			resting(line.Waiting)(m)
 			m.Config.Priority = 5
 		})}, `link eth1 up
-link eth1.101@eth1 up vlan protocol 802.1Q id 101 egress-qos-map 5:5 alias linebond`, nil},
+link eth1.101@eth1 up vlan protocol 802.1Q id 101 egress-qos-map 5:5 alias linebond
+sysctl net/ipv6/conf/eth1.101/disable_ipv6=1`, nil},
 		"terminating: no more route": {[]Member{only4(func(m *Member) { m.Status.State = line.Terminate })}, `link eth1 up
 link ppp-a mtu 1492 line
 address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a

@@ -144,6 +144,8 @@ func (c *chaos) isWell(m Member) bool {
 	return m.Status.State == line.Running && m.Status.Echo.Silent <= h.Failures && (h.Ping == nil || m.Ping.Silent < h.Failures)
 }
 
+func (c *chaos) isDead(m Member) bool { return m.Status.Echo.Silent > c.config.Health.Failures }
+
 func (c *chaos) check() error {
 	before := c.last
 	c.last = c.bonds.Plan(c.now, c.members)
@@ -159,12 +161,15 @@ func (c *chaos) check() error {
 }
 
 func (c *chaos) checkBond(b Bond, before Plan) error {
-	var in, fallback, carries, carriesWell int
+	var in, fallback, carries, carriesWell, answered, deadIn int
 	var shares float64
 	for _, m := range b.Members {
 		member := c.members[slices.IndexFunc(c.members, func(o Member) bool { return o.Config.Name == m.Line })]
 		if member.Status.Carries() {
 			carries++
+			if !c.isDead(member) {
+				answered++
+			}
 		}
 		if c.isWell(member) {
 			carriesWell++
@@ -174,6 +179,9 @@ func (c *chaos) checkBond(b Bond, before Plan) error {
 			in++
 			if !member.Status.Carries() {
 				return fmt.Errorf("%s is in", m.Line)
+			}
+			if c.isDead(member) {
+				deadIn++
 			}
 			if m.Fallback {
 				fallback++
@@ -190,6 +198,8 @@ func (c *chaos) checkBond(b Bond, before Plan) error {
 		return fmt.Errorf("%d fallback lines and %d others", fallback, in-fallback)
 	case badIn && carriesWell > 0:
 		return fmt.Errorf("an unwell line is in, though %d are well", carriesWell)
+	case deadIn > 0 && answered > 0:
+		return fmt.Errorf("%d lines without echoes are in, though %d have theirs answered", deadIn, answered)
 	case in > 0 && (shares < 0.999 || shares > 1.001):
 		return fmt.Errorf("shares sum to %v", shares)
 	case len(before.Bonds) > 0 && (b.MTU > 0) != (in > 0):

@@ -23,8 +23,8 @@ func (l slot) membership(lines []slot, members int) Membership {
 		m.Reason = l.presence()
 	case !l.running:
 		m.Reason = absence(l.Status)
-	case l.trouble != "":
-		m.Reason = l.trouble
+	case l.trouble.rank > noTrouble:
+		m.Reason = l.trouble.text
 	case l.Config.Fallback && others:
 		m.Reason = "fallback: other lines are up"
 	default:
@@ -36,8 +36,8 @@ func (l slot) membership(lines []slot, members int) Membership {
 // presence says why the line is in.
 func (l slot) presence() string {
 	switch {
-	case l.trouble != "":
-		return l.trouble + "; no other line is better"
+	case l.trouble.rank > noTrouble:
+		return l.trouble.text + "; no other line is better"
 	case l.Config.Fallback:
 		return "fallback: no other line is up"
 	}
@@ -47,7 +47,7 @@ func (l slot) presence() string {
 // welcome says why the line is in from now on.
 func (l slot) welcome(now time.Time) string {
 	switch {
-	case l.trouble != "" || l.Config.Fallback:
+	case l.trouble.rank > noTrouble || l.Config.Fallback:
 		return l.presence()
 	case l.falls == 0:
 		return "up"

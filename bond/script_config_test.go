@@ -115,6 +115,11 @@ func (s *script) line(words []string) {
 			s.members = slices.Delete(s.members, i, i+1)
 		case "bond":
 			m.Config.Bond = value
+		case "vlan":
+			m.Config.VLANProtocol = "802.1q"
+			for _, id := range list(value) {
+				m.Config.VLAN = append(m.Config.VLAN, uint16(s.number(id)))
+			}
 		case "fallback":
 			m.Config.Fallback = true
 		default:

@@ -309,6 +309,10 @@ func (s *script) session(m *Member, words []string) {
 			session.MTU = s.number(value)
 			m.Status.Session = &session
 		case "ipv6":
+			m.Status.IPv6 = line.IPv6{}
+			if value == "" {
+				break
+			}
 			m.Status.IPv6 = line.IPv6{Local: netip.MustParseAddr(value), Peer: netip.MustParseAddr("fe80::1")}
 		case "dns":
 			m.Status.IPv4.DNS = []netip.Addr{netip.MustParseAddr(value)}

@@ -18,7 +18,8 @@ const (
 	lineQueue = 100
 )
 
-// ethernet wants what PPPoE runs on: the VLAN devices, and all below them up.
+// ethernet wants what PPPoE runs on: the VLAN devices, and all below them up. PPPoE needs no IP there, and IPv6 would come by itself: then
+// the neighbours on the wire could talk to us.
 func (p *planner) ethernet(m Member) {
 	if !m.Config.Enabled && m.Status.State == line.Stopped {
 		return
@@ -35,6 +36,9 @@ func (p *planner) ethernet(m Member) {
 			Ours: true,
 			VLAN: netstate.VLAN{Parent: v.Parent, ID: v.ID, Protocol: protocol, Egress: netstate.Priority(m.Config.Priority)},
 		})
+		if !slices.Contains(p.config.LAN.Interfaces, v.Name) { // the outer VLAN of two may be
+			p.sysctl("net/ipv6/conf/"+v.Name+"/disable_ipv6", "1")
+		}
 	}
 }
 
@@ -61,18 +65,18 @@ func (p *planner) alone(m Member) {
 }
 
 // bond wants a bond device and the devices of its lines.
-func (p *planner) bond(c config.Bond, view Bond, known bool, lines []slot) {
+func (p *planner) bond(c config.Bond, view Bond, s shared, lines []slot) {
 	serves := view.MTU > 0
 	p.link(netstate.Link{
-		Name: c.Device, Bond: true, Ours: true, Up: serves, MTU: view.MTU, TxQueue: bondQueue, KeepAddresses: !known,
+		Name: c.Device, Bond: true, Ours: true, Up: serves, MTU: view.MTU, TxQueue: bondQueue, KeepAddresses: !s.known,
 	})
 	p.sysctl("net/ipv4/conf/"+c.Device+"/rp_filter", "2")
 	for _, a := range view.Addresses {
-		p.State.Addresses = append(p.State.Addresses, netstate.Address{Device: c.Device, Local: a.Addr(), Peer: a})
+		p.State.Addresses = append(p.State.Addresses, netstate.Address{Device: c.Device, Local: a.Addr(), Peer: a, First: a.Addr() == s.first})
 	}
 	if serves && c.DefaultRoute {
 		p.route(netstate.DefaultIPv4, c.Device, c.Metric)
-		if _, need6 := needs(c, nil); need6 {
+		if slices.ContainsFunc(c.Addresses, of6) {
 			p.route(netstate.DefaultIPv6, c.Device, c.Metric)
 		}
 	}
@@ -91,11 +95,11 @@ func (p *planner) slave(c config.Bond, view Bond, l slot) {
 	if !p.device(l.Member, netstate.Link{TxQueue: lineQueue}) {
 		return
 	}
-	of4 := slices.IndexFunc(view.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() })
+	bonds := slices.IndexFunc(view.Addresses, of4)
 	switch {
 	case !s.IPv4.Local.IsValid():
-	case c.LineAddresses == "remove" && of4 >= 0:
-		p.address(l.Member, view.Addresses[of4].Addr(), netip.Addr{})
+	case c.LineAddresses == "remove" && bonds >= 0:
+		p.address(l.Member, view.Addresses[bonds].Addr(), netip.Addr{})
 	default:
 		p.address(l.Member, s.IPv4.Local, s.IPv4.Peer)
 	}
@@ -120,8 +124,12 @@ func (p *planner) device(m Member, l netstate.Link) bool {
 	p.link(l)
 	// Answers come back on whichever line the ISP chooses.
 	p.sysctl("net/ipv4/conf/"+s.Device+"/rp_filter", "2")
-	if p.config.Host.SpreadCPUs && p.cpus > 1 {
-		p.sysctl("/sys/class/net/"+s.Device+"/queues/rx-0/rps_cpus", cpuMask(p.cpus))
+	if p.cpus > 1 {
+		mask := "0"
+		if p.config.Host.SpreadCPUs {
+			mask = cpuMask(p.cpus)
+		}
+		p.sysctl("/sys/class/net/"+s.Device+"/queues/rx-0/rps_cpus", mask)
 	}
 	return true
 }
@@ -158,10 +166,8 @@ func (p *planner) host() {
 	}
 	p.sysctl("net/ipv4/ip_forward", "1")
 	for _, b := range c.Bonds {
-		for _, a := range b.Addresses {
-			if len(c.LAN.Interfaces) > 0 && a.Addr().Is6() {
-				p.sysctl("net/ipv6/conf/all/forwarding", "1")
-			}
+		if len(c.LAN.Interfaces) > 0 && slices.ContainsFunc(b.Addresses, of6) {
+			p.sysctl("net/ipv6/conf/all/forwarding", "1")
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 )
@@ -50,8 +49,9 @@ func (f *daemonFile) read() {
 		d.warnKey("lan.nat", "has no effect without lan.interfaces, whose packets it is about")
 	}
 	f.checkBonds()
+	f.checkNAT()
 	for i, w := range f.forwards {
-		w.check()
+		w.check(f.Bonds)
 		for _, o := range f.forwards[:i] {
 			w.checkOverlap(o)
 		}
@@ -70,37 +70,19 @@ func (f *daemonFile) guard() {
 	}
 }
 
-// checkBonds checks each bond and finds those that cannot be beside each other.
-func (f *daemonFile) checkBonds() {
-	devices := map[string]*bondTable{}
-	addresses := map[netip.Prefix]*bondTable{}
-	for _, b := range f.bonds {
-		b.require("bond.mode", `write mode = "teql"`)
-		if first, taken := devices[b.Device]; taken {
-			b.failKey("bond.device", "%s is the device of the bond in line %d already", b.Device, first.line("bond"))
-			continue
-		}
-		devices[b.Device] = b
-		for _, p := range b.Addresses {
-			if p != p.Masked() { // no block
-				p = netip.PrefixFrom(p.Addr(), p.Addr().BitLen())
-			}
-			if first, taken := addresses[p]; taken {
-				b.failKey("bond.addresses", "%s belongs to %s already", p, first.Device)
-			}
-			addresses[p] = b
-		}
-		f.Bonds = append(f.Bonds, b.Bond)
-	}
-}
-
-// check checks what concerns more than one key of a forward.
-func (w *forwardTable) check() {
+// check checks what concerns more than one key of a forward, and the bonds.
+func (w *forwardTable) check(bonds []Bond) {
 	w.require("forward.port", "give the port that is asked for from outside")
 	w.require("forward.to", "give the IPv4 address of the host in the LAN")
 	if w.ToPort != 0 && w.Ports.First != w.Ports.Last {
 		w.failKey("forward.to", "has a port, but forward.port is a range; write the address alone, each port stays as it is")
 		w.ToPort = 0
+	}
+	for _, b := range bonds {
+		if slices.Contains(b.own(), w.To) {
+			w.failKey("forward.to", "%s is an address of %s, so it would lead to this machine itself; give that of a host in the LAN", w.To, b.Device)
+			w.To = netip.Addr{}
+		}
 	}
 }
 
@@ -122,6 +104,7 @@ func (f *daemonFile) checkLines(lines []*lineFile) {
 		l.join(f)
 		f.checkLAN(l)
 	}
+	f.checkFailures(known)
 	if len(known) == 0 || len(known) < len(lines) || f.doc.failed() {
 		return
 	}
@@ -147,34 +130,6 @@ func (f *daemonFile) refuseLAN(i int, why string) {
 	f.LAN.Interfaces = slices.Delete(f.LAN.Interfaces, i, i+1)
 }
 
-// checkMembers warns of a bond that its lines make of no use.
-func (b *bondTable) checkMembers(lines []*lineFile) {
-	own := slices.DeleteFunc(slices.Clone(lines), func(l *lineFile) bool { return l.Fallback })
-	switch {
-	case len(lines) == 0:
-		b.warnKey("bond", `%s has no line; write bond = "%s" in the file of each that belongs to it`, b.Device, b.Device)
-	case len(own) == 0:
-		b.warnKey("bond", "every line of %s says fallback = true, which has no effect then", b.Device)
-	}
-	rated := slices.DeleteFunc(own, func(l *lineFile) bool { return l.Upload == 0 || !l.Enabled })
-	if len(rated) < 2 {
-		return
-	}
-	slices.SortStableFunc(rated, func(a, b *lineFile) int { return cmp.Compare(a.Upload, b.Upload) })
-	slow, fast := rated[0], rated[len(rated)-1]
-	if 10*fast.Upload <= 13*slow.Upload {
-		return
-	}
-	total := slow.Upload * Rate(len(rated))
-	hint := ""
-	if total <= fast.Upload {
-		hint = ", no more than " + fast.Name + " alone"
-	}
-	b.warnKey("bond", "TEQL gives each line of %s as many packets as the others: "+
-		"with upload %s of %s and %s of %s the %d lines carry %s together%s",
-		b.Device, fast.Upload, fast.Name, slow.Upload, slow.Name, len(rated), total, hint)
-}
-
 // join gives the line its bond: the one that it names, else the first.
 func (l *lineFile) join(f *daemonFile) {
 	name, bonds := l.Bond, f.Bonds
@@ -197,5 +152,9 @@ func (l *lineFile) join(f *daemonFile) {
 		if l.doc.given(key) {
 			l.doc.warnKey(key, "has no effect on a line of a bond; that of the [bond] counts")
 		}
+	}
+	i := slices.IndexFunc(bonds, func(b Bond) bool { return b.Device == l.Bond })
+	if !l.IPv6 && bonds[i].hasIPv6() {
+		l.doc.warnKey("ipv6", "is false, but %s has an IPv6 address, which each of its lines must carry: this one is used only when no other can be", l.Bond)
 	}
 }

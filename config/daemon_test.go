@@ -144,12 +144,12 @@ func TestBadDaemon(t *testing.T) {
 		{"[[lan]]\ninterfaces = 'eth0'", []string{"1:3: lan: is no list: write [lan], in single brackets"}},
 		{"[bond.teql0]\nmode = 'teql'", []string{"1:2: bond.teql0: unknown table; allowed: bond.mode, bond.device, bond.addresses, " +
 			"bond.line_addresses, bond.default_route, bond.metric"}},
-		{bond + bond + "device = 'teql1'\n[[bond]]\n", []string{
+		{bond + bond + "device = 'teql1'\ndefault_route = false\n[[bond]]\n", []string{
 			"3:2: bond: this table is given twice; the first is in line 1; write [[bond]] for each",
-			"6:3: bond: this table is given twice; the first is in line 1; write [[bond]] for each",
-			"6:3: bond.mode: is missing; write mode = \"teql\"",
-			"6:3: bond.device: teql0 is the device of the bond in line 1 already"}},
-		{"[[bond]]\nmode = 'teql'\nmode = 'teql'\n[[bond]]\nmode = 'teql'\ndevice = 'teql1'\nmode = 'teql'", []string{
+			"7:3: bond: this table is given twice; the first is in line 1; write [[bond]] for each",
+			"7:3: bond.mode: is missing; write mode = \"teql\"",
+			"7:3: bond.device: teql0 is the device of the bond in line 1 already"}},
+		{"[[bond]]\nmode = 'teql'\nmode = 'teql'\n[[bond]]\nmode = 'teql'\ndevice = 'teql1'\nmode = 'teql'\nmetric = 7", []string{
 			"3:1: bond.mode: is given twice; the first is in line 2", "7:1: bond.mode: is given twice; the first is in line 5"}},
 		{"bond = 'teql0'", []string{"1:1: bond: is a table; it holds bond.mode, bond.device, bond.addresses, bond.line_addresses, " +
 			"bond.default_route, bond.metric"}},
@@ -210,7 +210,24 @@ func TestBadDaemon(t *testing.T) {
 			`4:16: health.rejoin_after: '6m' is out of range or no time; allowed: "0s" to "300s"`}},
 		{"[health]\nping = ['1.1.1.1', '1.1.1.2', '1.1.1.3', '1.1.1.4', '1.1.1.5']", []string{"2:8: health.ping: names 5 hosts; allowed: 0 to 4"}},
 
+		// Source NAT with an address.
+		{bond + "addresses = ['203.0.113.9/29', '198.51.100.8/29']\n[lan]\ninterfaces = 'eth0'\nnat = '203.0.113.9'", nil},
+		{bond + "addresses = ['203.0.113.9/29', '198.51.100.8/29']\n[lan]\ninterfaces = 'eth0'\nnat = '198.51.100.15'", nil},
+		{bond + "addresses = ['203.0.113.9/29', '198.51.100.8/29']\n[lan]\ninterfaces = 'eth0'\nnat = '203.0.113.10'", []string{
+			"6:1: warning: lan.nat: no bond has it: answers to 203.0.113.10 come back only if the provider gives it to a line; " +
+				"if it is routed to you, write it into addresses of the [bond]"}},
+		{"[lan]\ninterfaces = 'eth0'\nnat = '203.0.113.10'", []string{
+			"3:1: warning: lan.nat: no bond has it: answers to 203.0.113.10 come back only if the provider gives it to a line; " +
+				"if it is routed to you, write it into addresses of the [bond]"}},
+		{bond + "addresses = '203.0.113.10 '\n[lan]\ninterfaces = 'eth0'\nnat = '203.0.113.10'", []string{
+			"3:13: bond.addresses: '203.0.113.10 ' is no address or block of addresses" + address}},
+		{"[lan]\nnat = '203.0.113.10'", []string{"2:1: warning: lan.nat: has no effect without lan.interfaces, whose packets it is about"}},
+
 		// Forwards.
+		{bond + "addresses = ['203.0.113.8/29', '203.0.113.10', '198.51.100.7/24']\n" +
+			"[[forward]]\nport = 1\nto = '203.0.113.10:2'\n[[forward]]\nport = 2\nto = '198.51.100.7'\n[[forward]]\nport = 3\nto = '203.0.113.8'", []string{
+			"6:1: forward.to: 203.0.113.10 is an address of teql0, so it would lead to this machine itself; give that of a host in the LAN",
+			"9:1: forward.to: 198.51.100.7 is an address of teql0, so it would lead to this machine itself; give that of a host in the LAN"}},
 		{"[[forward]]\n[[forward]]\nport = 1", []string{
 			"1:3: forward.port: is missing; give the port that is asked for from outside",
 			"1:3: forward.to: is missing; give the IPv4 address of the host in the LAN",
@@ -246,87 +263,10 @@ func TestBadDaemon(t *testing.T) {
 	}
 }
 
-// What linebond.toml and the lines' files say must go together.
-func TestBondsAndLines(t *testing.T) {
-	const bond = "[bond]\nmode = 'teql'\n"
-	two := strings.ReplaceAll(bond, "bond", "[bond]") + "[[bond]]\nmode = 'teql'\ndevice = 'teql1'\n"
-	tests := []struct {
-		name, daemon, a, b, c string
-		members               string
-		want                  []string
-	}{
-		{"no bond", "", "", "bond = 'none'", "fallback = false", "a: b: c:", nil},
-		{"the first bond", two, "", "bond = 'teql1'", "bond = 'none'", "a:teql0 b:teql1 c:", nil},
-		{"a fallback", bond, "", "fallback = true", "", "a:teql0 b:teql0 c:teql0", nil},
-		{"a bond that is not there", bond, "", "bond = 'teql1'", "bond = 'bond1'", "a:teql0", []string{
-			`lines.d/b.toml:5:1: bond: linebond.toml has no [[bond]] of device teql1; add it there, or write bond = "none" here`,
-			`lines.d/c.toml:5:8: bond: 'bond1' is no device of a bond; allowed: "teql0" to "teql15", or "none"`}},
-		{"false for none", bond, "bond = false", "bond = 1", "", "c:teql0", []string{
-			`lines.d/a.toml:5:8: bond: must be the device of a bond, or "none", not true or false`,
-			`lines.d/b.toml:5:8: bond: must be the device of a bond, or "none", not a whole number`}},
-		{"a table in the wrong file", "", "[bond]\nmode = 'teql'", "", "", "b: c:", []string{
-			"lines.d/a.toml:5:2: bond: is no table; write bond = and one value"}},
-		{"bonds of which little is known", "[bond\nmode = 'teql'\n", "bond = 'teql1'", "fallback = true", "metric = 7", "a: b: c:", []string{
-			"linebond.toml:1:6: expected ']' to close table name"}},
-		{"a bond's device is wrong", bond + "device = 'wan'", "bond = 'teql1'", "", "", "a: b:teql0 c:teql0", []string{
-			`linebond.toml:3:10: bond.device: 'wan' is no TEQL device; allowed: "teql0" to "teql15", the names that the kernel gives them`}},
-		{"two bonds of one device", two + "addresses = '192.0.2.1'\n[[bond]]\ndevice = 'teql1'\nmode = 'teql'\naddresses = '192.0.2.1'", "bond = 'teql1'", "", "", "a:teql1 b:teql0 c:teql0", []string{
-			"linebond.toml:8:1: bond.device: teql1 is the device of the bond in line 3 already"}},
-		{"two bonds of one address", "[[bond]]\nmode = 'teql'\naddresses = ['192.0.2.0/24', '192.0.2.0/32']\n[[bond]]\nmode = 'teql'\ndevice = 'teql1'\naddresses = ['192.0.2.0/24', '192.0.2.1/24', '192.0.2.0']",
-			"", "bond = 'teql1'", "", "a:teql0 b:teql1 c:teql0", []string{
-				"linebond.toml:7:1: bond.addresses: 192.0.2.0/24 belongs to teql0 already",
-				"linebond.toml:7:1: bond.addresses: 192.0.2.0/32 belongs to teql0 already"}},
-		{"routes", bond, "default_route = true", "metric = 100", "bond = 'none'\nmetric = 100", "a:teql0 b:teql0 c:", []string{
-			"lines.d/a.toml:5:1: warning: default_route: has no effect on a line of a bond; that of the [bond] counts",
-			"lines.d/b.toml:5:1: warning: metric: has no effect on a line of a bond; that of the [bond] counts"}},
-		{"fallback alone", bond, "bond = 'none'\nfallback = true", "", "", "a: b:teql0 c:teql0", []string{
-			"lines.d/a.toml:6:1: warning: fallback: has no effect on a line without a bond"}},
-		{"fallbacks only", bond, "fallback = true\nupload = '1mbit'", "fallback = true\nupload = '9mbit'", "bond = 'none'", "a:teql0 b:teql0 c:", []string{
-			"linebond.toml:1:2: warning: bond: every line of teql0 says fallback = true, which has no effect then"}},
-		{"no line", two, "bond = 'teql1'", "bond = 'teql1'", "bond = 'none'", "a:teql1 b:teql1 c:", []string{
-			`linebond.toml:1:3: warning: bond: teql0 has no line; write bond = "teql0" in the file of each that belongs to it`}},
-		{"a file that may have been its line", two, "mtu = x", "bond = 'none'", "bond = 'none'", "b: c:", []string{
-			"lines.d/a.toml:5:7: " + noValue}},
-		{"rates of 4 to 1", bond, "upload = '20mbit'", "upload = '5mbit'", "", "a:teql0 b:teql0 c:teql0", []string{
-			"linebond.toml:1:2: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
-				"with upload 20 Mbit/s of a and 5 Mbit/s of b the 2 lines carry 10 Mbit/s together, no more than a alone"}},
-		{"three rates", two, "upload = '900kbit'", "upload = '1.5mbit'", "upload = '1mbit'\nbond = 'teql0'", "a:teql0 b:teql0 c:teql0", []string{
-			"linebond.toml:1:3: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
-				"with upload 1.5 Mbit/s of b and 900 kbit/s of a the 3 lines carry 2.7 Mbit/s together",
-			`linebond.toml:3:3: warning: bond: teql1 has no line; write bond = "teql1" in the file of each that belongs to it`}},
-		{"rates of 1.3 to 1", bond, "upload = '13mbit'", "upload = '10mbit'", "", "a:teql0 b:teql0 c:teql0", nil},
-		{"rates that do not count", bond, "upload = '20mbit'", "upload = '5mbit'\nfallback = true", "upload = '1mbit'\nenabled = false", "a:teql0 b:teql0 c:teql0", nil},
-		{"a bond's device as a line's", bond, "device = 'teql0'", "", "", "b:teql0 c:teql0", []string{
-			"lines.d/a.toml:5:10: device: 'teql0' is the name of a bond's device"}},
-		{"the LAN on the trunk", "[lan]\ninterfaces = 'eth1'", "", "", "", "a: b: c:", nil},
-		{"lines in the LAN", "[lan]\ninterfaces = ['eth0', 'wan', 'eth1.101', 'ppp-c']", "", "device = 'wan'", "", "a: b: c:", []string{
-			"linebond.toml:2:1: lan.interfaces: eth1.101 is what line a dials on; name the devices that the hosts behind this machine are connected to",
-			"linebond.toml:2:1: lan.interfaces: wan is the PPP device of line b; name the devices that the hosts behind this machine are connected to",
-			"linebond.toml:2:1: lan.interfaces: ppp-c is the PPP device of line c; name the devices that the hosts behind this machine are connected to"}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			c := expect(t, bonded(test.daemon, test.a, test.b, test.c), test.want...)
-			if got := members(c.Lines); got != test.members {
-				t.Errorf("lines and bonds: %s, want %s", got, test.members)
-			}
-			if lan := c.LAN.Interfaces; len(lan) > 0 && lan[0] != "eth0" && lan[0] != "eth1" || len(lan) > 1 {
-				t.Errorf("LAN: %v", lan)
-			}
-		})
-	}
-}
-
-// Where there is no line at all, that is all to say of a bond.
-func TestBondWithoutAnything(t *testing.T) {
-	expect(t, bonded("[bond]\nmode = 'teql'\n"),
-		"lines.d: warning: there is no line to dial; create NAME.toml here, with interface, username and password")
-}
-
 // Of a linebond.toml with mistakes that is used is what can be.
 func TestBadDaemonIsUsedInPart(t *testing.T) {
 	c, problems := Load(bonded("[bond]\nmode = 'x'\nmetric = 7\naddresses = ['192.0.2.1', 'y']\n"+
-		"[health]\nrejoin_after = 'z'\nfailures = 7\n[[forward]]\nport = 'w'\nto = '192.0.2.2'\n[[forward]]\nport = 1\nto = 'v'\n"+
+		"[health]\nrejoin_after = 'z'\nfailures = 4\n[[forward]]\nport = 'w'\nto = '192.0.2.2'\n[[forward]]\nport = 1\nto = 'v'\n"+
 		"[[forward]]\nport = '2-3'\nto = '192.0.2.3:4'\nprotocol = ['u']\n", ""), "etc/linebond")
 	if len(problems) != 7 {
 		t.Errorf("problems: %v", messages(problems))
@@ -340,7 +280,7 @@ func TestBadDaemonIsUsedInPart(t *testing.T) {
 	if diff := cmp.Diff(forwards, c.Forwards, netips); diff != "" {
 		t.Errorf("forwards: -want +got\n%s", diff)
 	}
-	if c.Health.Failures != 7 || c.Health.RejoinAfter != 5*time.Second {
+	if c.Health.Failures != 4 || c.Health.RejoinAfter != 5*time.Second {
 		t.Errorf("got %+v", c)
 	}
 }

@@ -40,6 +40,7 @@ func TestBondTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Bonds[0].Members[3].Ping, s.Bonds[1].Members[0].Ping = nil, nil
+	s.Trouble = "modprobe sch_teql max_equalizers=2: no such module; and more"
 	if err := s.WriteTable(&b, now); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // whoever likes to: a unix stream socket, on which a client sends one line of
 // JSON, a Request, and receives one, an Answer; then the connection is closed.
 //
-//	{"verb":"status"}             {"status":{"version":...,"lines":[...],"bonds":[...]}}
+//	{"verb":"status"}             {"status":{"version":...,"lines":[...],"bonds":[...],"trouble":""}}
 //	{"verb":"up","line":"fast"}   {}
 //	{"verb":"reload"}             {"error":"...","problems":["file:line:column: key: ...",...]}
 //
@@ -15,12 +15,14 @@ import (
 	"linebond/line"
 )
 
-// Status is the daemon, its lines and its bonds.
+// Status is the daemon, its lines and its bonds: as they should be, if there is
+// trouble.
 type Status struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Lines   []Line    `json:"lines"`
 	Bonds   []Bond    `json:"bonds"`
+	Trouble string    `json:"trouble"` // why the host's networking is not as it should be, on one line; "": it is
 }
 
 // Line is one line. Durations are in seconds, sizes in bytes.

@@ -10,6 +10,14 @@ import (
 
 // WriteTable writes the status for a person to read, as of now.
 func (s Status) WriteTable(w io.Writer, now time.Time) error {
+	if err := s.writeTables(w, now); err != nil || s.Trouble == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n! host networking is not as it should be: %s\n", s.Trouble)
+	return err
+}
+
+func (s Status) writeTables(w io.Writer, now time.Time) error {
 	if len(s.Lines) == 0 {
 		_, err := fmt.Fprintln(w, "no lines are configured")
 		return err

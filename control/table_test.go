@@ -91,6 +91,11 @@ func TestTable(t *testing.T) {
 	if err := (Status{}).WriteTable(&b, now); err != nil || b.String() != "no lines are configured\n" {
 		t.Errorf("without lines: %q, %v", b.String(), err)
 	}
+	b.Reset()
+	const trouble = "no lines are configured\n\n! host networking is not as it should be: no room\n"
+	if err := (Status{Trouble: "no room"}).WriteTable(&b, now); err != nil || b.String() != trouble {
+		t.Errorf("without lines, in trouble: %q, %v", b.String(), err)
+	}
 }
 
 // TestJSON: the names of the fields are for programs and do not change.

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"slices"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -8,19 +10,43 @@ import (
 	"linebond/netstate"
 )
 
-// tellBonds logs what has changed in the bonds: one entry per transition.
-func (d *Daemon) tellBonds(events []bond.Event) {
+// tellBonds logs what has changed in the bonds: one entry per transition, when
+// the host has made it. Either all has succeeded that the plan with these events
+// asked for, or the next round will see how far it got: before is the host as
+// that began, nil if unknown. What is undone until then has never been.
+func (d *Daemon) tellBonds(events []bond.Event, before *netstate.State, succeeded bool) {
+	d.tellTrue(before, false)
 	for _, e := range events {
-		about := []zap.Field{zap.String("line", e.Line), zap.String("bond", e.Bond), zap.String("reason", e.Reason), zap.Int("lines", e.Members)}
-		switch e.Kind {
-		case bond.Joined:
-			d.log.write(zapcore.InfoLevel, "joined", about...)
-		case bond.Left:
-			d.log.write(zapcore.InfoLevel, "left", about...)
-		case bond.Warned:
-			d.log.write(zapcore.WarnLevel, "bond", about[1:3]...)
+		opposite := func(u bond.Event) bool { return u.Line == e.Line && u.Bond == e.Bond && u.Kind != e.Kind }
+		switch i := slices.IndexFunc(d.untold, opposite); {
+		case e.Kind == bond.Warned:
+			d.log.write(zapcore.WarnLevel, "bond", zap.String("bond", e.Bond), zap.String("reason", e.Reason))
+		case i >= 0:
+			d.untold = slices.Delete(d.untold, i, i+1)
+		default:
+			d.untold = append(d.untold, e)
 		}
 	}
+	d.tellTrue(before, succeeded)
+}
+
+// tellTrue logs the events that have become true, or all.
+func (d *Daemon) tellTrue(host *netstate.State, all bool) {
+	d.untold = slices.DeleteFunc(d.untold, func(e bond.Event) bool {
+		if !all && (host == nil || d.isIn(e, host.Qdiscs) != (e.Kind == bond.Joined)) {
+			return false
+		}
+		d.log.write(zapcore.InfoLevel, e.Kind.String(),
+			zap.String("line", e.Line), zap.String("bond", e.Bond), zap.String("reason", e.Reason), zap.Int("lines", e.Members))
+		return true
+	})
+}
+
+// isIn says whether the line of an event is in the bond. One without a worker
+// has no device any more.
+func (d *Daemon) isIn(e bond.Event, slaves []netstate.Qdisc) bool {
+	w := d.workers[e.Line]
+	return w != nil && slices.Contains(slaves, netstate.Qdisc{Device: w.cfg.Device, Kind: e.Bond})
 }
 
 // strictAll is the setting of reverse path filtering for all devices.

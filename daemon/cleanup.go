@@ -1,22 +1,24 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
+	"linebond/kernel"
 	"linebond/netstate"
 )
 
-// Cleanup takes away what a daemon that has died left in the kernel, and
-// writes to out what that is, as commands that would do the same. What is ours
-// the kernel's marks tell. A dry run takes nothing away.
+// Cleanup takes away what a daemon that has died left in the kernel, about as
+// the commands would that it writes to out. What is ours the kernel's marks
+// tell. A dry run takes nothing away.
 func Cleanup(host Host, dryRun bool, out io.Writer) error {
-	have, err := host.Observe(netstate.State{})
-	if err != nil {
-		return err
+	have, unread := host.Observe(netstate.State{})
+	if unread != nil && !errors.As(unread, new(*kernel.TableError)) {
+		return unread
 	}
 	ops := netstate.Diff(netstate.State{}, have)
-	if len(ops) == 0 {
+	if len(ops) == 0 && unread == nil {
 		_, err := fmt.Fprintln(out, "nothing of linebond's is in the kernel")
 		return err
 	}
@@ -27,9 +29,9 @@ func Cleanup(host Host, dryRun bool, out io.Writer) error {
 	}
 	if !dryRun {
 		if err := host.Apply(ops); err != nil {
-			return err
+			return errors.Join(err, unread)
 		}
 	}
-	_, err = fmt.Fprintln(out, "# net.ipv4.ip_forward and net.ipv6.conf.all.forwarding stay as they are: others may need them, too")
-	return err
+	_, err := fmt.Fprintln(out, "# net.ipv4.ip_forward and net.ipv6.conf.all.forwarding stay as they are: others may need them, too")
+	return errors.Join(err, unread)
 }

@@ -59,7 +59,8 @@ type Daemon struct {
 	config    *config.Config
 	workers   map[string]*worker
 	bonds     *bond.Bonds
-	planned   []bond.Bond // of the last plan
+	planned   []bond.Bond  // of the last plan
+	untold    []bond.Event // that are still to become true
 	meter     meter
 	pings     *probe.Watcher
 	publisher *publisher
@@ -138,7 +139,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	err = d.supervise(ctx, watch)
 	notify("STOPPING=1")
 	d.closeLines(end)
-	err = errors.Join(err, d.reconcile())
+	err = errors.Join(err, d.takeAway())
 	d.publisher.end()
 	if err != nil {
 		d.log.Error("stopped", zap.Error(err))

@@ -22,6 +22,9 @@ type fakeHost struct {
 	cut     map[string]bool // Ethernet devices without carrier
 	blind   map[string]bool // devices whose Link fails
 	refuse  error           // what Apply answers
+	unread  error           // why the table cannot be read
+	noTable error           // why it cannot be set
+	noJoin  error           // why no line can join a bond
 	applies int
 	ops     []string                                             // that were carried out
 	missing bool                                                 // the module of TEQL
@@ -66,6 +69,10 @@ func (h *fakeHost) Observe(netstate.State) (netstate.State, error) {
 	s := h.state
 	s.Links, s.Addresses = slices.Clone(s.Links), slices.Clone(s.Addresses)
 	s.Routes, s.Sysctls, s.Qdiscs = slices.Clone(s.Routes), slices.Clone(s.Sysctls), slices.Clone(s.Qdiscs)
+	if h.unread != nil {
+		s.Table = nil
+		return s, &kernel.TableError{Cause: h.unread}
+	}
 	return s, nil
 }
 
@@ -169,10 +176,16 @@ func (h *fakeHost) applyBond(op netstate.Op) error {
 	case netstate.SetTxQueue:
 		h.link(op.Device).TxQueue = op.Packets
 	case netstate.Join:
+		if h.noJoin != nil {
+			return h.noJoin
+		}
 		s.Qdiscs = append(s.Qdiscs, op.Qdisc)
 	case netstate.Leave:
 		s.Qdiscs = slices.DeleteFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q == op.Qdisc })
 	case netstate.SetTable:
+		if h.noTable != nil {
+			return h.noTable
+		}
 		s.Table = &op.Table
 	case netstate.DeleteTable:
 		s.Table = nil

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,6 +61,7 @@ func (l *logger) pass(now time.Time) bool {
 type trouble struct {
 	begins, ends string
 	failures     int    // in a row
+	last         string // the error of the last attempt, on one line; "" if there was none
 	told         string // what the log last said of them; "" if all is well
 }
 
@@ -71,10 +73,11 @@ func (t *trouble) report(log *logger, err error) {
 		if t.told != "" {
 			log.write(zapcore.InfoLevel, t.ends)
 		}
-		t.failures, t.told = 0, ""
+		t.failures, t.last, t.told = 0, "", ""
 		return
 	}
 	t.failures++
+	t.last = strings.ReplaceAll(err.Error(), "\n", "; ")
 	if t.failures > 1 && err.Error() != t.told {
 		t.told = err.Error()
 		log.write(zapcore.WarnLevel, t.begins, zap.Error(err))

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"linebond/bond"
 	"linebond/line"
 	"linebond/netstate"
@@ -25,11 +23,11 @@ func (d *Daemon) reconcile() error {
 	}
 	d.planned = plan.Bonds
 	d.publisher.wanted.put(plan.Resolvers)
-	done, err := d.apply(plan.State)
+	before, ops, err := d.apply(plan.State)
+	d.tellBonds(plan.Events, before, err == nil && !slices.ContainsFunc(ops, is[netstate.LoadBonds]))
 	err = errors.Join(err, d.observeLinks())
-	d.tellBonds(plan.Events)
 	d.pings.Set(d.pingOrder(members, plan))
-	if d.settling && done > 0 {
+	if d.settling && len(ops) > 0 {
 		d.repairs = append(d.repairs, time.Now())
 	}
 	d.settling = false
@@ -78,20 +76,6 @@ func (d *Daemon) members() []bond.Member {
 		members = append(members, bond.Member{Config: w.member, Status: *w.latest.Load(), Ping: bond.Ping(d.pings.Of(w.cfg.Name))})
 	}
 	return members
-}
-
-// apply makes the host what is wanted, and returns how many operations that
-// took.
-func (d *Daemon) apply(want netstate.State) (int, error) {
-	have, err := d.options.Effects.Host.Observe(want)
-	if err != nil {
-		return 0, err
-	}
-	ops := netstate.Diff(want, have)
-	for _, op := range ops {
-		d.log.Debug("apply", zap.Stringer("op", op))
-	}
-	return len(ops), d.options.Effects.Host.Apply(ops)
 }
 
 // observeLinks tells each line how the Ethernet device below it is.

@@ -19,6 +19,7 @@ func (d *Daemon) Status(ctx context.Context) (control.Status, error) {
 	var readings meter
 	err := d.do(ctx, func() error {
 		workers, bonds, readings = d.sorted(), d.planned, d.meter
+		s.Trouble = d.trouble.last
 		return nil
 	})
 	if err != nil {

@@ -43,6 +43,28 @@ func execute(command ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// LoadModules loads modules by their names, and that of TEQL so that the bond devices exist, if any. It does not stop at one that fails.
+// loaded are modprobe's arguments for those that are there now.
+func (k *Kernel) LoadModules(names, bonds []string) (loaded []string, err error) {
+	var errs []error
+	for _, name := range names {
+		if out, err := k.teql.run("modprobe", name); err != nil {
+			errs = append(errs, fmt.Errorf("modprobe %s: %w: %s", name, err, out))
+		} else {
+			loaded = append(loaded, name)
+		}
+	}
+	if len(bonds) > 0 {
+		op := netstate.LoadBonds{Devices: bonds}
+		if err := k.Apply([]netstate.Op{op}); err != nil {
+			errs = append(errs, err)
+		} else {
+			loaded = append(loaded, strings.TrimPrefix(op.String(), "modprobe "))
+		}
+	}
+	return loaded, errors.Join(errs...)
+}
+
 // loadBonds has bond devices made.
 func (k *Kernel) loadBonds(o netstate.LoadBonds) error {
 	return k.teql.load(o.String(), func() ([]string, error) {

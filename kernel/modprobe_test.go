@@ -96,6 +96,29 @@ func TestLoadIsNotRepeated(t *testing.T) {
 	}
 }
 
+func TestLoadModules(t *testing.T) {
+	k := host(t)
+	k.teql = &teqlModule{root: t.TempDir(), now: time.Now, run: func(command ...string) (string, error) {
+		if command[1] == "pppoe" {
+			return "FATAL: Module pppoe not found.", errors.New("exit status 1")
+		}
+		return "", nil
+	}}
+	loaded, err := k.LoadModules([]string{"pppoe", "8021q"}, nil)
+	const wrong = "modprobe pppoe: exit status 1: FATAL: Module pppoe not found."
+	if err == nil || err.Error() != wrong || strings.Join(loaded, ";") != "8021q" {
+		t.Errorf("%q, %v", loaded, err)
+	}
+	loaded, err = k.LoadModules([]string{"8021q"}, []string{"eth1", "teql2"})
+	if err == nil || !strings.Contains(err.Error(), "modprobe sch_teql max_equalizers=3: eth1 is a device of another kind") || strings.Join(loaded, ";") != "8021q" {
+		t.Errorf("%q, %v", loaded, err)
+	}
+	loaded, err = k.LoadModules(nil, []string{"teql1"})
+	if err == nil || !strings.Contains(err.Error(), "teql1 is not there: add sch_teql.max_equalizers=2 to the kernel's command line") || loaded != nil {
+		t.Errorf("%q, %v", loaded, err)
+	}
+}
+
 func TestExecute(t *testing.T) {
 	out, err := execute("ls", "/linebond-is-not-here")
 	if err == nil || !strings.Contains(out, "No such file") {

@@ -46,11 +46,31 @@ func nftMessage(kind int, flags nfnetlink.HeaderFlags, attributes []byte) nfnetl
 
 // setTable puts a table in the place of ours, or makes it.
 func setTable(t netstate.Table) error {
+	if err := tooOld(t, release()); err != nil {
+		return err
+	}
 	b := replacement(t)
 	if b.err != nil {
 		return b.err
 	}
 	return b.send()
+}
+
+// tooOld says which rule of a table a kernel of this release would take and then never apply. A release that cannot be read passes.
+func tooOld(t netstate.Table, release string) error {
+	var major, minor int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n < 2 || major > 5 || major == 5 && minor >= 7 {
+		return nil
+	}
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			if c.Hook == "postrouting" && r.In != "" {
+				return fmt.Errorf("chain %s, rule `%s`: iifname in a postrouting chain needs Linux 5.7 or later, and this is %s: "+
+					"on it the rule would match nothing", c.Name, r, release)
+			}
+		}
+	}
+	return nil
 }
 
 // deleteTable removes our table; it may be gone already.

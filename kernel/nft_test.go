@@ -190,6 +190,35 @@ func TestTableOfManyRules(t *testing.T) {
 	reconcile(t, k, netstate.State{})
 }
 
+func TestTooOld(t *testing.T) {
+	nat := func(hook string, r netstate.Rule) netstate.Table {
+		return netstate.Table{Chains: []netstate.Chain{chain("nat", "nat", hook, 0, r)}}
+	}
+	in, out := netstate.Rule{In: "lan", Out: "outside", Verdict: netstate.Masquerade}, netstate.Rule{Out: "outside", Verdict: netstate.Masquerade}
+	for _, test := range []struct {
+		table   netstate.Table
+		release string
+		refused bool
+	}{
+		{nat("postrouting", in), "4.19.0-27-amd64", true},
+		{nat("postrouting", in), "5.6.19", true},
+		{nat("postrouting", in), "5.7-rc1", false},
+		{nat("postrouting", in), "5.10.0", false},
+		{nat("postrouting", in), "6.1.0-37-amd64", false},
+		{nat("postrouting", in), "of unknown version", false},
+		{nat("postrouting", in), "4", false},
+		{nat("postrouting", out), "4.19.0", false},
+		{nat("prerouting", in), "4.19.0", false},
+	} {
+		err := tooOld(test.table, test.release)
+		want := "chain nat, rule `iifname @lan oifname @outside masquerade`: iifname in a postrouting chain needs Linux 5.7 or later, " +
+			"and this is " + test.release + ": on it the rule would match nothing"
+		if (err != nil) != test.refused || err != nil && err.Error() != want {
+			t.Errorf("%s, %s: %v", test.release, test.table, err)
+		}
+	}
+}
+
 // TestTableIsSetAsAWhole has the kernel, and before it the compiler, refuse one rule of a new table.
 func TestTableIsSetAsAWhole(t *testing.T) {
 	k := host(t)
@@ -277,7 +306,12 @@ func TestWithoutTables(t *testing.T) {
 	reconcile(t, k, netstate.State{Links: []netstate.Link{{Name: "eth1", Up: true}}})
 	_ = startWatch(t, k)
 	table := everyRule()
-	_, err = k.Observe(netstate.State{Table: &table})
+	have, err := k.Observe(netstate.State{
+		Links: []netstate.Link{{Name: "eth1"}}, Sysctls: []netstate.Sysctl{{Key: "net/ipv4/ip_forward"}}, Table: &table,
+	})
+	if !errors.As(err, new(*TableError)) || len(have.Links) != 1 || len(have.Sysctls) != 1 || have.Table != nil {
+		t.Errorf("without nf_tables: %T with\n%s", err, have)
+	}
 	applied := k.Apply([]netstate.Op{netstate.SetTable{Table: table}})
 	for _, err := range []error{err, applied} {
 		if !errors.Is(err, errNoTables) || !errors.Is(err, unix.EINVAL) || !strings.Contains(fmt.Sprint(err), "CONFIG_NF_TABLES_INET") {

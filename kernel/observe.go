@@ -34,7 +34,7 @@ func sysctlFile(key string) string {
 //	table      the whole of ours. Without nf_tables in the kernel there is none, which is an error only when interest has one.
 //
 // Interest is the State that is wanted; an empty one finds all that can be told to be ours without it. The kernel shows tables only to
-// those with the capability CAP_NET_ADMIN.
+// those with the capability CAP_NET_ADMIN. With a *TableError comes all but the table, with any other error nothing.
 func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
 	links, err := dump(k.handle.LinkList)
 	if err != nil {
@@ -57,23 +57,39 @@ func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
 			return netstate.State{}, err
 		}
 	}
+	if state.Sysctls, err = observeSysctls(interest.Sysctls); err != nil {
+		return netstate.State{}, err
+	}
 	state.Table, err = observeTable()
 	if err != nil && (interest.Table != nil || !errors.Is(err, errNoTables)) {
-		return netstate.State{}, fmt.Errorf("reading the nftables table inet %s: %w", netstate.TableName, explainTable("", err))
+		return state, &TableError{explainTable("", err)}
 	}
-	state.Sysctls, err = observeSysctls(interest.Sysctls)
-	return state, err
+	return state, nil
 }
 
-// observeIP adds the addresses and routes of a family.
+// TableError is that of all that Observe reads the nftables table alone is not known.
+type TableError struct{ Cause error }
+
+func (e *TableError) Error() string {
+	return fmt.Sprintf("reading the nftables table inet %s: %v", netstate.TableName, e.Cause)
+}
+
+// Unwrap gives the cause.
+func (e *TableError) Unwrap() error { return e.Cause }
+
+// observeIP adds the addresses and routes of a family. The kernel lists the addresses of a device in the order in which it prefers them.
 func (k *Kernel) observeIP(state *netstate.State, family int, names map[int]string, links map[string]netstate.Link) error {
 	addresses, err := dump(func() ([]netlink.Addr, error) { return k.handle.AddrList(nil, family) })
 	if err != nil {
 		return fmt.Errorf("listing the addresses: %w", err)
 	}
+	begun := map[string]bool{}
 	for _, a := range addresses {
 		if device := links[names[a.LinkIndex]]; device.Line || device.Bond {
-			state.Addresses = append(state.Addresses, address(device.Name, a))
+			observed := address(device.Name, a)
+			observed.First = device.Bond && family == netlink.FAMILY_V4 && !begun[device.Name]
+			begun[device.Name] = true
+			state.Addresses = append(state.Addresses, observed)
 		}
 	}
 	ours := &netlink.Route{Protocol: netstate.RouteProtocol}

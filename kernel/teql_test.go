@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,6 +104,50 @@ func TestEmptyBond(t *testing.T) {
 	reconcile(t, k, netstate.State{})
 }
 
+// TestFirstAddress has a bond's addresses in the wrong order.
+func TestFirstAddress(t *testing.T) {
+	k := teqlHost(t, "1")
+	pppUnit(t, "ppp-a")
+	want := bonded(1492)
+	want.Addresses = []netstate.Address{
+		netstate.PeerAddress("teql0", netip.MustParseAddr("203.0.113.10"), netip.Addr{}),
+		netstate.PeerAddress("teql0", netip.MustParseAddr("203.0.113.20"), netip.Addr{}),
+		netstate.PeerAddress("teql0", netip.MustParseAddr("2001:db8::1"), netip.Addr{}),
+		netstate.PeerAddress("ppp-a", netip.MustParseAddr("203.0.113.30"), netip.Addr{}),
+	}
+	reconcile(t, k, want)
+	for _, c := range []struct {
+		first int
+		order string
+	}{{1, "203.0.113.20 203.0.113.10"}, {0, "203.0.113.10 203.0.113.20"}} {
+		for i := range want.Addresses {
+			want.Addresses[i].First = i == c.first
+		}
+		if len(reconcile(t, k, want)) == 0 {
+			t.Error("the order was right already")
+		}
+		found := regexp.MustCompile(`inet ([0-9.]+)`).FindAllStringSubmatch(run(t, "ip address show dev teql0"), -1)
+		var order []string
+		for _, f := range found {
+			order = append(order, f[1])
+		}
+		if got := strings.Join(order, " "); got != c.order {
+			t.Errorf("the order is %s, want %s", got, c.order)
+		}
+		contains(t, "ip route show default", "default dev teql0")
+		var first []string
+		for _, a := range observe(t, k, want).Addresses {
+			if a.First {
+				first = append(first, a.String())
+			}
+		}
+		if len(first) != 1 || !strings.HasPrefix(first[0], want.Addresses[c.first].Local.String()+"/32 dev teql0") {
+			t.Errorf("first is %q", first)
+		}
+	}
+	reconcile(t, k, netstate.State{})
+}
+
 // TestForeignHandsOnTheBond has other programs undo a bond. Watch must tell, and another round must put it right.
 func TestForeignHandsOnTheBond(t *testing.T) {
 	k := teqlHost(t, "2")
@@ -197,6 +242,10 @@ func TestLoadBonds(t *testing.T) {
 	}
 	reconcile(t, k, bonds)
 	contains(t, "ip link show teql2", "qlen 1000", "alias linebond")
+	loaded, err := k.LoadModules([]string{"pppoe"}, []string{"teql0", "teql2"})
+	if strings.Join(loaded, ";") != "pppoe;sch_teql max_equalizers=3" || err != nil {
+		t.Errorf("loaded: %q, %v", loaded, err)
+	}
 
 	more := netstate.LoadBonds{Devices: []string{"teql2", "teql3"}}
 	if err := k.Apply([]netstate.Op{more}); err == nil || !strings.Contains(err.Error(), "rmmod sch_teql") || strings.Contains(err.Error(), "namespace") {

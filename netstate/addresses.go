@@ -13,34 +13,45 @@ type network struct {
 
 func networkOf(a Address) network { return network{device: a.Device, prefix: a.Peer.Masked()} }
 
-// planAddresses adds what is missing and then deletes what is too much, with two exceptions, in which the old is deleted first.
+// splitFirst takes Address.First out of addresses, and returns which one had it by device.
+func splitFirst(addresses []Address) (plain []Address, first map[string]Address) {
+	first = map[string]Address{}
+	for _, a := range addresses {
+		isFirst := a.First
+		a.First = false
+		plain = append(plain, a)
+		if isFirst {
+			first[a.Device] = a
+		}
+	}
+	return unique(plain), first
+}
+
+// planAddresses adds what is missing and then deletes what is too much, with three exceptions, in which the old is deleted first.
 //
 // Of two IPv4 addresses with the same peer on one device, as they meet when a peer gives out a new address in a session that goes on, the
 // kernel makes the later one secondary, and takes it away when the earlier one goes (unless the sysctl promote_secondaries is set). So all
 // wanted addresses with that peer are added afterwards.
 //
 // With its last IPv4 address a device loses its IPv4 routes. Where such are wanted although no address is, they are added afterwards.
+//
+// The kernel puts a new IPv4 address behind those that are there. Where the wrong one is the first, those that are to stay make room for
+// the right one: they are deleted, once it is there if that can be, and added again behind it.
 func (d *differ) planAddresses() plan {
 	p := plan{flushed: map[string]bool{}}
-	var wanted, extra []Address
-	wantedIn, extraIn := map[network]bool{}, map[network]bool{}
-	for _, a := range d.want.Addresses {
-		if _, exists := d.haveLink[a.Device]; exists {
-			wanted = append(wanted, a)
-			wantedIn[networkOf(a)] = true
-		}
+	wanted, old := d.sortAddresses()
+	wantedIn, oldIn := map[network]bool{}, map[network]bool{}
+	for _, a := range wanted {
+		wantedIn[networkOf(a)] = true
 	}
-	for _, a := range d.have.Addresses {
-		if d.manages(a) && !slices.Contains(wanted, a) {
-			extra = append(extra, a)
-			extraIn[networkOf(a)] = true
-		}
+	for _, a := range old {
+		oldIn[networkOf(a)] = true
 	}
 	inTheWay := func(a Address) bool {
 		n := networkOf(a)
-		return a.Local.Is4() && (extraIn[n] && wantedIn[n] || d.onlyRoutes(a.Device))
+		return a.Local.Is4() && (oldIn[n] && wantedIn[n] || d.onlyRoutes(a.Device))
 	}
-	for _, a := range extra {
+	for _, a := range old {
 		if inTheWay(a) {
 			p.first = append(p.first, DeleteAddress{a})
 			p.flushed[a.Device] = true
@@ -49,7 +60,11 @@ func (d *differ) planAddresses() plan {
 		}
 	}
 	for _, a := range wanted {
-		if inTheWay(a) || !slices.Contains(d.have.Addresses, a) {
+		switch exists := slices.Contains(d.have.Addresses, a); {
+		case !exists && p.flushed[a.Device] && d.first[a.Device] == a && !inTheWay(a):
+			p.first = slices.Insert(p.first, 0, Op(AddAddress{a}))
+			delete(p.flushed, a.Device)
+		case !exists || inTheWay(a):
 			p.add = append(p.add, AddAddress{a})
 		}
 	}
@@ -59,6 +74,35 @@ func (d *differ) planAddresses() plan {
 		}
 	}
 	return p
+}
+
+// sortAddresses returns the addresses that are to be on the devices that exist, those that are to be the first of a device before others,
+// and the addresses that must go, if only to come again.
+func (d *differ) sortAddresses() (wanted, old []Address) {
+	for _, first := range []bool{true, false} {
+		for _, a := range d.want.Addresses {
+			if _, exists := d.haveLink[a.Device]; exists && first == (d.first[a.Device] == a) {
+				wanted = append(wanted, a)
+			}
+		}
+	}
+	for _, a := range d.have.Addresses {
+		isWanted, isManaged, makesRoom := slices.Contains(wanted, a), d.manages(a), d.makesRoom(a)
+		if makesRoom && !isWanted && !isManaged {
+			wanted = append(wanted, a)
+		}
+		if makesRoom || isManaged && !isWanted {
+			old = append(old, a)
+		}
+	}
+	return wanted, old
+}
+
+// makesRoom says whether an address that is there stands, or may stand, before the one that is to be the first of its device.
+func (d *differ) makesRoom(a Address) bool {
+	want, wanted := d.first[a.Device]
+	have, known := d.haveFirst[a.Device]
+	return wanted && known && want != have && want != a && a.Local.Is4()
 }
 
 // onlyRoutes says whether of IPv4 only routes are wanted on a device, and no address.

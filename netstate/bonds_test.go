@@ -227,6 +227,71 @@ func TestDiffBonds(t *testing.T) {
 			ops:  []string{"ip address replace 203.0.113.9/32 dev teql0"},
 		},
 		{
+			name: "the wrong address is first: the others make room, and no route is lost",
+			want: bonded().with(func(s *State) {
+				s.Addresses = append(s.Addresses, first("teql0", "203.0.113.200/32"), testAddress("teql0", "203.0.113.201/32"))
+			}),
+			have: bonded().with(func(s *State) {
+				s.Addresses = []Address{testAddress("teql0", "203.0.113.200/32"), first("teql0", "203.0.113.10/32"),
+					testAddress("teql0", "203.0.113.7/32")}
+			}),
+			ops: []string{
+				"ip address delete 203.0.113.10/32 dev teql0",
+				"ip address replace 203.0.113.10/32 dev teql0",
+				"ip address replace 203.0.113.201/32 dev teql0",
+				"ip address delete 203.0.113.7/32 dev teql0",
+			},
+		},
+		{
+			name: "the first one is missing: it is there before the others make room",
+			want: bonded().with(func(s *State) { s.Addresses = append(s.Addresses, first("teql0", "203.0.113.200/32")) }),
+			have: bonded().with(func(s *State) { s.Addresses = []Address{first("teql0", "203.0.113.10/32")} }),
+			ops: []string{
+				"ip address replace 203.0.113.200/32 dev teql0",
+				"ip address delete 203.0.113.10/32 dev teql0",
+				"ip address replace 203.0.113.10/32 dev teql0",
+			},
+		},
+		{
+			name: "the first one is missing, and will be secondary to one that makes room: the routes are flushed",
+			want: bonded().with(func(s *State) {
+				s.Addresses = []Address{first("teql0", "192.0.2.10/29"), testAddress("teql0", "192.0.2.9/29")}
+			}),
+			have: bonded().with(func(s *State) { s.Addresses = []Address{first("teql0", "192.0.2.9/29")} }),
+			ops: []string{
+				"ip address delete 192.0.2.9/29 dev teql0",
+				"ip address replace 192.0.2.10/29 dev teql0",
+				"ip address replace 192.0.2.9/29 dev teql0",
+				"ip route append default dev teql0 proto 108 metric 100",
+			},
+		},
+		{
+			name: "addresses that are kept make room as well",
+			want: bonded().with(func(s *State) {
+				s.Links[2].KeepAddresses, s.Addresses = true, []Address{first("teql0", "203.0.113.200/32")}
+			}),
+			have: bonded().with(func(s *State) { s.Addresses[0].First = true }),
+			ops: []string{
+				"ip address replace 203.0.113.200/32 dev teql0",
+				"ip address delete 203.0.113.10/32 dev teql0",
+				"ip address replace 203.0.113.10/32 dev teql0",
+			},
+		},
+		{
+			name: "which one is first is nothing to us where none is wanted to be",
+			want: bonded().with(func(s *State) { s.Addresses = append(s.Addresses, testAddress("teql0", "203.0.113.200/32")) }),
+			have: bonded().with(func(s *State) { s.Addresses = append(s.Addresses, first("teql0", "203.0.113.200/32")) }),
+		},
+		{
+			name: "on an empty bond the first one is added first",
+			want: bonded().with(func(s *State) { s.Addresses = append(s.Addresses, first("teql0", "203.0.113.200/32")) }),
+			have: bonded().with(func(s *State) { s.Addresses = nil }),
+			ops: []string{
+				"ip address replace 203.0.113.200/32 dev teql0",
+				"ip address replace 203.0.113.10/32 dev teql0",
+			},
+		},
+		{
 			name: "no address, but a route: it is added again, because it goes with the last address",
 			want: bonded().with(func(s *State) { s.Addresses = nil }), have: bonded(),
 			ops: []string{
@@ -300,4 +365,10 @@ func TestMergedBond(t *testing.T) {
 			t.Errorf("%v become %v, want %v", links, got, want)
 		}
 	}
+}
+
+func first(device, prefix string) Address {
+	a := testAddress(device, prefix)
+	a.First = true
+	return a
 }

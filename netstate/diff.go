@@ -20,7 +20,8 @@ import "slices"
 //
 // What have does not mention does not exist: a wanted line device that is not there gets no operation, nor does anything on it, and
 // neither does a VLAN without its parent. A route out of a device that is not up waits until it is. Once the operations have succeeded,
-// the Diff of the new state is empty; after LoadBonds it takes one more round, for what is on the new bonds.
+// the Diff of the new state is empty; after LoadBonds and AddLink it takes one more round, for what is on the new bonds and the settings of
+// the new VLAN devices.
 //
 // Diff(State{}, have) takes away all that is ours in have.
 func Diff(want, have State) []Op {
@@ -41,11 +42,12 @@ func Diff(want, have State) []Op {
 
 // differ is the work of one Diff.
 type differ struct {
-	want, have         State           // normal
-	wantLink, haveLink map[string]Link // by name; deleting and making VLAN devices changes haveLink
-	mtu                map[string]int  // by name of a device that exists: as it will be
-	up                 map[string]bool // likewise
-	removed            map[string]bool // names of VLAN devices that are deleted early
+	want, have         State              // normal
+	wantLink, haveLink map[string]Link    // by name; deleting and making VLAN devices changes haveLink
+	mtu                map[string]int     // by name of a device that exists: as it will be
+	up                 map[string]bool    // likewise
+	removed            map[string]bool    // names of VLAN devices that are deleted early
+	first, haveFirst   map[string]Address // by name of bond device: the address that is to come first, and the one that does
 	ops                []Op
 }
 
@@ -56,6 +58,8 @@ func newDiffer(want, have State) *differ {
 		wantLink: map[string]Link{}, haveLink: map[string]Link{},
 		mtu: map[string]int{}, up: map[string]bool{}, removed: map[string]bool{},
 	}
+	d.want.Addresses, d.first = splitFirst(want.Addresses)
+	d.have.Addresses, d.haveFirst = splitFirst(have.Addresses)
 	for _, l := range want.Links {
 		d.wantLink[l.Name] = l
 	}

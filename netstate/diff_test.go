@@ -53,6 +53,7 @@ func TestStateString(t *testing.T) {
 			Route{Destination: netip.MustParsePrefix("192.0.2.0/24"), Device: "ppp-b", Metric: 5})
 		s.Links = append(s.Links, Link{Name: "teql0", Bond: true, Ours: true, Up: true, MTU: 1492, TxQueue: 1000, KeepAddresses: true})
 		s.Qdiscs = []Qdisc{{"ppp-b", "teql0"}, {"ppp-a", "teql0"}, {"ppp-b", "teql0"}}
+		s.Addresses = append(s.Addresses, first("teql0", "203.0.113.10/32"))
 		s.Table = &Table{Sets: []DeviceSet{{Name: "outside", Devices: []string{"teql0", "ppp-a"}}}}
 	})
 	want := strings.TrimSpace(`
@@ -64,6 +65,7 @@ link eth1.101@eth1 up vlan protocol 802.1Q id 101 egress-qos-map 3:3 6:6 alias l
 link eth2.100@eth2 up vlan protocol 802.1ad id 100 alias linebond
 link eth2.100.101@eth2.100 up vlan protocol 802.1Q id 101 alias linebond
 address 203.0.113.10 peer 198.51.100.1/32 dev ppp-a
+address 203.0.113.10/32 dev teql0 first
 address 203.0.113.77/32 dev ppp-a
 address fe80::1 peer fe80::2/128 dev ppp-a
 route -6 default dev ppp-a proto 108 metric 200

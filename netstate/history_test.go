@@ -27,7 +27,11 @@ func randomWant(r *rand.Rand) State {
 		}
 		if i < 2 {
 			tags := [][]uint16{nil, {101}, {100, 101}, {100, 102}}[r.IntN(4)]
-			s.Links = append(s.Links, ethernet("eth1", tags, []VLANProtocol{Dot1Q, Dot1AD}[r.IntN(2)], uint8(r.IntN(3)))...)
+			links := ethernet("eth1", tags, []VLANProtocol{Dot1Q, Dot1AD}[r.IntN(2)], uint8(r.IntN(3)))
+			s.Links = append(s.Links, links...)
+			for _, l := range links[1:] {
+				s.Sysctls = append(s.Sysctls, Sysctl{"net/ipv6/conf/" + l.Name + "/disable_ipv6", "1"})
+			}
 		}
 		s.Links = append(s.Links, Link{Name: line, Line: true, Up: r.IntN(8) > 0, MTU: 1480 + r.IntN(20), TxQueue: pick(r, 0, 100)})
 		s.Sysctls = append(s.Sysctls, Sysctl{"net/ipv6/conf/" + line + "/accept_ra", "2"})
@@ -60,6 +64,13 @@ func wantBonds(r *rand.Rand, s *State) {
 		for _, a := range []string{"192.0.2.1/32", "192.0.2.9/29", "192.0.2.10/29", "2001:db8::9/64", "fe80::9/64"} {
 			if r.IntN(3) == 0 {
 				s.Addresses = append(s.Addresses, testAddress(bond, a))
+			}
+		}
+		if last := len(s.Addresses) - 1; r.IntN(3) > 0 {
+			of4 := slices.IndexFunc(s.Addresses, func(a Address) bool { return a.Device == bond && a.Local.Is4() })
+			if of4 >= 0 {
+				i := of4 + r.IntN(last-of4+1)
+				s.Addresses[i].First = s.Addresses[i].Local.Is4()
 			}
 		}
 		for _, destination := range []netip.Prefix{DefaultIPv4, DefaultIPv6} {
@@ -192,7 +203,7 @@ func newModel(loaded bool) (m *model, foreign State) {
 }
 
 // TestRandomHistories drives a kernel through states in random order, with others meddling. Every operation must be possible when its
-// turn comes, one round must be enough, or two where bonds are loaded, and what belongs to others must be there to the end, and nothing
+// turn comes, one round must be enough, or two where devices are made, and what belongs to others must be there to the end, and nothing
 // else.
 func TestRandomHistories(t *testing.T) {
 	for seed := range uint64(300) {
@@ -261,16 +272,29 @@ func checkLeft(t *testing.T, m *model, foreign State) {
 }
 
 // converge brings the kernel to what is wanted, by operations in the given order, and checks that no more are needed. A round with
-// LoadBonds is followed by one more.
+// LoadBonds or AddLink is followed by one more.
 func converge(t *testing.T, m *model, want State) {
 	t.Helper()
 	ops := applyRound(t, m, want)
-	if slices.ContainsFunc(ops, func(op Op) bool { _, load := op.(LoadBonds); return load }) {
+	if slices.ContainsFunc(ops, makesDevices) {
 		ops = applyRound(t, m, want)
+	}
+	for _, a := range want.Addresses {
+		if i := m.first(a.Device); a.First && m.links[a.Device].Bond && (i < 0 || m.addresses[i].Local != a.Local) {
+			t.Errorf("after %v %s is not first of %v", ops, a, m.addresses)
+		}
 	}
 	if diff := cmp.Diff([]Op(nil), Diff(want, m.state(want))); diff != "" {
 		t.Errorf("after %v there is more to do:\n%s", ops, diff)
 	}
+}
+
+func makesDevices(op Op) bool {
+	switch op.(type) {
+	case LoadBonds, AddLink:
+		return true
+	}
+	return false
 }
 
 func applyRound(t *testing.T, m *model, want State) []Op {

@@ -19,6 +19,11 @@ type model struct {
 // state is what can be observed by one who is interested in what is wanted: which devices are lines is known from there alone.
 func (m *model) state(want State) State {
 	s := State{Addresses: slices.Clone(m.addresses), Routes: slices.Clone(m.routes), Table: m.table}
+	for name, l := range m.links {
+		if i := m.first(name); i >= 0 && l.Bond {
+			s.Addresses[i].First = true
+		}
+	}
 	for _, l := range m.links {
 		l.Line = slices.ContainsFunc(want.Links, func(w Link) bool { return w.Name == l.Name && w.Line })
 		s.Links = append(s.Links, l)
@@ -34,6 +39,11 @@ func (m *model) state(want State) State {
 	return s
 }
 
+// first is the index of the IPv4 address that packets go out with; -1 where there is none.
+func (m *model) first(device string) int {
+	return slices.IndexFunc(m.addresses, func(a Address) bool { return a.Device == device && a.Local.Is4() })
+}
+
 func (m *model) apply(op Op) error {
 	switch o := op.(type) {
 	case AddLink:
@@ -42,6 +52,7 @@ func (m *model) apply(op Op) error {
 			return fmt.Errorf("%s: exists %v, parent exists %v", o, exists, ok)
 		}
 		m.links[o.Link.Name] = Link{Name: o.Link.Name, VLAN: o.Link.VLAN, Ours: true, MTU: parent.MTU}
+		m.sysctls["net/ipv6/conf/"+o.Link.Name+"/disable_ipv6"] = "0"
 	case DeleteLink:
 		if _, ok := m.links[o.Device]; !ok {
 			return fmt.Errorf("%s: no such device", o)
@@ -52,8 +63,8 @@ func (m *model) apply(op Op) error {
 	case LoadBonds, Join, Leave, Release:
 		return m.changeBond(op)
 	case AddAddress:
-		if _, ok := m.links[o.Address.Device]; !ok {
-			return fmt.Errorf("%s: no such device", o)
+		if _, ok := m.links[o.Address.Device]; !ok || o.Address.First {
+			return fmt.Errorf("%s: device exists %v; the kernel knows no first", o, ok)
 		}
 		if !slices.Contains(m.addresses, o.Address) {
 			m.addresses = append(m.addresses, o.Address)
@@ -219,6 +230,7 @@ func (m *model) deleteLink(name string) {
 	}
 	delete(m.links, name)
 	delete(m.qdiscs, name)
+	delete(m.sysctls, "net/ipv6/conf/"+name+"/disable_ipv6")
 	m.addresses = slices.DeleteFunc(m.addresses, func(a Address) bool { return a.Device == name })
 	m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == name })
 }

@@ -8,7 +8,7 @@ const (
 	BondTxQueue = 100
 )
 
-// Op is one change to the host's networking: one of the types of this file. String gives the command that would do the same.
+// Op is one change to the host's networking: one of the types of this file. String gives a command that would do about the same.
 type Op interface {
 	fmt.Stringer
 	op()
@@ -59,8 +59,8 @@ type LoadBonds struct{ Devices []string }
 // Adopt marks a bond device as in our use.
 type Adopt struct{ Device string }
 
-// Release ends our use of a bond device: down, with the MTU and queue that it was born with (BondMTU, BondTxQueue), and without our mark.
-// Its slaves have left before.
+// Release ends our use of a bond device: down, with the MTU and queue that it was born with (BondMTU, BondTxQueue), its rp_filter as the
+// host's default is, and without our mark. Its slaves have left before. String is about as much as one command can say of that.
 type Release struct{ Device string }
 
 // SetTxQueue sets the length of a device's transmission queue, in packets.

@@ -15,7 +15,8 @@
 //	other address                              it is on a bond device of ours, and not IPv6 link-local
 //	root qdisc                                 its kind is the name of a bond device of ours, or it is on a line device
 //	nftables table                             it is called `inet linebond` (TableName)
-//	sysctl                                     none: only ever set, and gone with its device
+//	sysctl                                     none: only ever set. Those of a line or a VLAN device of ours go with it, and Release
+//	                                           resets a bond's rp_filter; ip_forward and IPv6's forwarding stay as we set them
 //
 // Everything else is left alone.
 package netstate
@@ -117,6 +118,10 @@ type Address struct {
 	Device string
 	Local  netip.Addr
 	Peer   netip.Prefix // of a point-to-point address the other end; otherwise Local with its prefix length
+
+	// First, of a bond device: among its IPv4 addresses this one comes first in the kernel's list, so that packets go out with it: those of
+	// MASQUERADE, and our own. Wanted of none, the order is as it is.
+	First bool
 }
 
 // PeerAddress is an address on a point-to-point device. A peer that is not valid, or is local itself, stands for "not known".
@@ -224,12 +229,17 @@ func (v VLAN) String() string {
 	return s
 }
 
-// String gives e.g. "203.0.113.10 peer 198.51.100.1/32 dev ppp-a".
+// String gives e.g. "203.0.113.10 peer 198.51.100.1/32 dev ppp-a", or "203.0.113.10/32 dev teql0 first".
 func (a Address) String() string {
+	text := a.Local.String() + " peer " + a.Peer.String()
 	if a.Peer.Addr() == a.Local {
-		return fmt.Sprintf("%s dev %s", a.Peer, a.Device)
+		text = a.Peer.String()
 	}
-	return fmt.Sprintf("%s peer %s dev %s", a.Local, a.Peer, a.Device)
+	text += " dev " + a.Device
+	if a.First {
+		text += " first"
+	}
+	return text
 }
 
 // String gives e.g. "default dev ppp-a proto 108 metric 200", with "-6" in front for IPv6.

@@ -14,8 +14,10 @@ func cleanupCommand(p *paths) *cobra.Command {
 	var dryRun bool
 	c := &cobra.Command{
 		Use: "cleanup", Short: "Take away what a daemon that was killed has left in the kernel", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Take away what a daemon that was killed has left in the kernel: devices, addresses, routes, bonds and the nftables table `inet linebond`.\n\n" +
-			"It is not needed before `linebond run`, which adopts what it finds.",
+		Long: "Take away what a daemon that was killed has left in the kernel: devices, addresses, routes, bonds and the nftables table `inet linebond`.\n" +
+			"It does about as the commands would that it prints.\n\n" +
+			"It is not needed before `linebond run`, which adopts what it finds.\n\n" +
+			"While a daemon runs it refuses; but one that was started with another --runtime-dir it does not notice.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := p.client().Status(c.Context())
 			switch {

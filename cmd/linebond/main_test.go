@@ -56,6 +56,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"good":  {map[string]string{"lines.d/a.toml": good}, "DIR is right: 1 line\n", ""},
 		"two":   {map[string]string{"lines.d/a.toml": good, "lines.d/b.toml": good}, "DIR is right: 2 lines\n", ""},
+		"bond":  {map[string]string{"lines.d/a.toml": good, "lines.d/b.toml": good, "linebond.toml": "[bond]\nmode = \"teql\"\n"}, "DIR is right: 2 lines, 1 bond\n", ""},
 		"empty": {nil, "DIR/lines.d: warning: there is no line to dial; create NAME.toml here, with interface, username and password\nDIR has no mistakes, but there is nothing to dial\n", ""},
 		"bad": {
 			map[string]string{"lines.d/a.toml": good + "mtu = 1\n", "lines.d/b.toml": good + "speed = 9\n", "lines.d/c.toml": good},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -79,7 +78,7 @@ func publisher(runtimeDir, system string, log *daemon.Log) *resolv.Publisher {
 // effects are the real ones.
 func effects(runtimeDir string, host daemon.Host, resolvers daemon.Resolvers) daemon.Effects {
 	return daemon.Effects{
-		RuntimeDir: runtimeDir, IPv6: hasIPv6(), CPUs: runtime.NumCPU(), Host: host, Resolvers: resolvers,
+		RuntimeDir: runtimeDir, IPv6: hasIPv6(), CPUs: kernel.CPUs(), Host: host, Resolvers: resolvers,
 		OpenDiscovery: func(device string, priority uint8) (daemon.Discovery, error) {
 			d, err := wire.OpenDiscovery(device, priority)
 			if err != nil {

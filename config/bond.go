@@ -1,0 +1,121 @@
+package config
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// isBlock says whether an entry of Addresses is a block, given by its network
+// address. One with another mask is that address alone: 203.0.113.9/29 the .9.
+func isBlock(p netip.Prefix) bool { return !p.IsSingleIP() && p == p.Masked() }
+
+// own returns the addresses of the bond's device.
+func (b Bond) own() (all []netip.Addr) {
+	for _, p := range b.Addresses {
+		if !isBlock(p) {
+			all = append(all, p.Addr())
+		}
+	}
+	return all
+}
+
+// has says whether the bond has an address, by itself or as one of a block.
+func (b Bond) has(a netip.Addr) bool {
+	return slices.Contains(b.own(), a) ||
+		slices.ContainsFunc(b.Addresses, func(p netip.Prefix) bool { return isBlock(p) && p.Contains(a) })
+}
+
+// hasIPv6 says whether the bond has an IPv6 address.
+func (b Bond) hasIPv6() bool { return slices.ContainsFunc(b.own(), netip.Addr.Is6) }
+
+// checkBonds checks each bond and finds those that cannot be beside each other.
+func (f *daemonFile) checkBonds() {
+	devices := map[string]*bondTable{}
+	addresses := map[netip.Prefix]*bondTable{}
+	routes := map[int]*bondTable{} // default routes by metric
+	for _, b := range f.bonds {
+		b.require("bond.mode", `write mode = "teql"`)
+		if first, taken := devices[b.Device]; taken {
+			b.failKey("bond.device", "%s is the device of the bond in line %d already", b.Device, first.line("bond"))
+			continue
+		}
+		devices[b.Device] = b
+		for _, p := range b.Addresses {
+			if !isBlock(p) {
+				p = netip.PrefixFrom(p.Addr(), p.Addr().BitLen())
+			}
+			if first, taken := addresses[p]; taken {
+				b.failKey("bond.addresses", "%s belongs to %s already", p, first.Device)
+			}
+			addresses[p] = b
+		}
+		if first, taken := routes[b.Metric]; taken && b.DefaultRoute {
+			b.warnKey("bond.metric", "the default route of %s has %d too, and one of the two will not be used; "+
+				"give each a metric of its own, or write default_route = false", first.Device, b.Metric)
+		} else if b.DefaultRoute {
+			routes[b.Metric] = b
+		}
+		f.Bonds = append(f.Bonds, b.Bond)
+	}
+}
+
+// checkNAT warns of a source address that may be nobody's here.
+func (f *daemonFile) checkNAT() {
+	d, source := f.doc, f.LAN.Source
+	if f.LAN.NAT != NATSource || len(f.LAN.Interfaces) == 0 || d.failed() ||
+		slices.ContainsFunc(f.Bonds, func(b Bond) bool { return b.has(source) }) {
+		return
+	}
+	d.warnKey("lan.nat", "no bond has it: answers to %s come back only if the provider gives it to a line; "+
+		"if it is routed to you, write it into addresses of the [bond]", source)
+}
+
+// checkFailures warns of a health.failures that does not come to bear, because
+// the session of a line ends first. Pings it counts all the same.
+func (f *daemonFile) checkFailures(lines []*lineFile) {
+	var names []string
+	for _, l := range lines {
+		if l.Bond == "" || l.Keepalive.Failures > f.Health.Failures || len(f.Health.Ping) > 0 {
+			continue
+		}
+		names = append(names, l.Name)
+		if l.doc.given("keepalive.failures") && !f.doc.given("health.failures") {
+			l.doc.warnKey("keepalive.failures", "is not more than health.failures, %d, which has no effect on this line then: "+
+				"the session is given up first", f.Health.Failures)
+		}
+	}
+	if len(names) > 0 && f.doc.given("health.failures") {
+		f.doc.warnKey("health.failures", "has no effect on these lines, whose keepalive.failures is not more: %s; "+
+			"the session is given up first", strings.Join(names, ", "))
+	}
+}
+
+// checkMembers warns of a bond that its lines make of no use.
+func (b *bondTable) checkMembers(lines []*lineFile) {
+	own := slices.DeleteFunc(slices.Clone(lines), func(l *lineFile) bool { return l.Fallback })
+	switch {
+	case len(lines) == 0:
+		b.warnKey("bond", `%s has no line; write bond = "%s" in the file of each that belongs to it`, b.Device, b.Device)
+	case len(own) == 0:
+		b.warnKey("bond", "every line of %s says fallback = true, which has no effect then", b.Device)
+	}
+	rated := slices.DeleteFunc(own, func(l *lineFile) bool { return l.Upload == 0 || !l.Enabled })
+	if len(rated) < 2 {
+		return
+	}
+	slices.SortStableFunc(rated, func(a, b *lineFile) int { return cmp.Compare(a.Upload, b.Upload) })
+	slow, fast := rated[0], rated[len(rated)-1]
+	if 10*fast.Upload <= 13*slow.Upload {
+		return
+	}
+	total := slow.Upload * Rate(len(rated))
+	hint := ""
+	if total <= fast.Upload {
+		hint = ", no more than " + fast.Name + " alone"
+	}
+	b.warnKey("bond", "TEQL gives each line of %s as many packets as the others: "+
+		"with upload %s of %s and %s of %s the %d lines carry %s together%s",
+		b.Device, fast.Upload, fast.Name, slow.Upload, slow.Name, len(rated), total, hint)
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// What linebond.toml and the lines' files say must go together.
+func TestBondsAndLines(t *testing.T) {
+	const bond = "[bond]\nmode = 'teql'\n"
+	two := strings.ReplaceAll(bond, "bond", "[bond]") + "[[bond]]\nmode = 'teql'\ndevice = 'teql1'\nmetric = 7\n"
+	tests := []struct {
+		name, daemon, a, b, c string
+		members               string
+		want                  []string
+	}{
+		{"no bond", "", "", "bond = 'none'", "fallback = false", "a: b: c:", nil},
+		{"the first bond", two, "", "bond = 'teql1'", "bond = 'none'", "a:teql0 b:teql1 c:", nil},
+		{"a fallback", bond, "", "fallback = true", "", "a:teql0 b:teql0 c:teql0", nil},
+		{"a bond that is not there", bond, "", "bond = 'teql1'", "bond = 'bond1'", "a:teql0", []string{
+			`lines.d/b.toml:5:1: bond: linebond.toml has no [[bond]] of device teql1; add it there, or write bond = "none" here`,
+			`lines.d/c.toml:5:8: bond: 'bond1' is no device of a bond; allowed: "teql0" to "teql15", or "none"`}},
+		{"false for none", bond, "bond = false", "bond = 1", "", "c:teql0", []string{
+			`lines.d/a.toml:5:8: bond: must be the device of a bond, or "none", not true or false`,
+			`lines.d/b.toml:5:8: bond: must be the device of a bond, or "none", not a whole number`}},
+		{"a table in the wrong file", "", "[bond]\nmode = 'teql'", "", "", "b: c:", []string{
+			"lines.d/a.toml:5:2: bond: is no table; write bond = and one value"}},
+		{"bonds of which little is known", "[bond\nmode = 'teql'\n", "bond = 'teql1'", "fallback = true", "metric = 7", "a: b: c:", []string{
+			"linebond.toml:1:6: expected ']' to close table name"}},
+		{"a bond's device is wrong", bond + "device = 'wan'", "bond = 'teql1'", "", "", "a: b:teql0 c:teql0", []string{
+			`linebond.toml:3:10: bond.device: 'wan' is no TEQL device; allowed: "teql0" to "teql15", the names that the kernel gives them`}},
+		{"two bonds of one device", two + "addresses = '192.0.2.1'\n[[bond]]\ndevice = 'teql1'\nmode = 'teql'\naddresses = '192.0.2.1'", "bond = 'teql1'", "", "", "a:teql1 b:teql0 c:teql0", []string{
+			"linebond.toml:9:1: bond.device: teql1 is the device of the bond in line 3 already"}},
+		{"two bonds of one address", "[[bond]]\nmode = 'teql'\naddresses = ['192.0.2.0/24', '192.0.2.0/32']\n[[bond]]\nmode = 'teql'\nmetric = 7\ndevice = 'teql1'\naddresses = ['192.0.2.0/24', '192.0.2.1/24', '192.0.2.0']",
+			"", "bond = 'teql1'", "", "a:teql0 b:teql1 c:teql0", []string{
+				"linebond.toml:8:1: bond.addresses: 192.0.2.0/24 belongs to teql0 already",
+				"linebond.toml:8:1: bond.addresses: 192.0.2.0/32 belongs to teql0 already"}},
+		{"routes", bond, "default_route = true", "metric = 100", "bond = 'none'\nmetric = 100", "a:teql0 b:teql0 c:", []string{
+			"lines.d/a.toml:5:1: warning: default_route: has no effect on a line of a bond; that of the [bond] counts",
+			"lines.d/b.toml:5:1: warning: metric: has no effect on a line of a bond; that of the [bond] counts"}},
+		{"default routes of one metric", "[[bond]]\nmode = 'teql'\n[[bond]]\nmode = 'teql'\ndevice = 'teql1'\n[[bond]]\nmode = 'teql'\ndevice = 'teql2'\ndefault_route = false",
+			"", "bond = 'teql1'", "bond = 'teql2'", "a:teql0 b:teql1 c:teql2", []string{
+				"linebond.toml:3:3: warning: bond.metric: the default route of teql0 has 100 too, and one of the two will not be used; " +
+					"give each a metric of its own, or write default_route = false"}},
+		{"an IPv6 address that a line does not carry", bond + "addresses = ['192.0.2.1', '2001:db8::1']", "ipv6 = false", "ipv6 = true", "ipv6 = false\nbond = 'none'", "a:teql0 b:teql0 c:", []string{
+			"lines.d/a.toml:5:1: warning: ipv6: is false, but teql0 has an IPv6 address, which each of its lines must carry: this one is used only when no other can be"}},
+		{"an IPv6 block", bond + "addresses = ['2001:db8::/64', '192.0.2.1']", "ipv6 = false", "", "", "a:teql0 b:teql0 c:teql0", nil},
+		{"keepalive before health", bond, "keepalive.failures = 3", "keepalive.failures = 4", "keepalive.failures = 3\nbond = 'none'", "a:teql0 b:teql0 c:", []string{
+			"lines.d/a.toml:5:1: warning: keepalive.failures: is not more than health.failures, 3, which has no effect on this line then: the session is given up first"}},
+		{"health after keepalive", bond + "[health]\nfailures = 5", "", "keepalive.failures = 4", "keepalive.failures = 6", "a:teql0 b:teql0 c:teql0", []string{
+			"linebond.toml:4:1: warning: health.failures: has no effect on these lines, whose keepalive.failures is not more: a, b; the session is given up first"}},
+		{"pings after keepalive", bond + "[health]\nfailures = 5\nping = '192.0.2.1'", "", "", "", "a:teql0 b:teql0 c:teql0", nil},
+		{"fallback alone", bond, "bond = 'none'\nfallback = true", "", "", "a: b:teql0 c:teql0", []string{
+			"lines.d/a.toml:6:1: warning: fallback: has no effect on a line without a bond"}},
+		{"fallbacks only", bond, "fallback = true\nupload = '1mbit'", "fallback = true\nupload = '9mbit'", "bond = 'none'", "a:teql0 b:teql0 c:", []string{
+			"linebond.toml:1:2: warning: bond: every line of teql0 says fallback = true, which has no effect then"}},
+		{"no line", two, "bond = 'teql1'", "bond = 'teql1'", "bond = 'none'", "a:teql1 b:teql1 c:", []string{
+			`linebond.toml:1:3: warning: bond: teql0 has no line; write bond = "teql0" in the file of each that belongs to it`}},
+		{"a file that may have been its line", two, "mtu = x", "bond = 'none'", "bond = 'none'", "b: c:", []string{
+			"lines.d/a.toml:5:7: " + noValue}},
+		{"rates of 4 to 1", bond, "upload = '20mbit'", "upload = '5mbit'", "", "a:teql0 b:teql0 c:teql0", []string{
+			"linebond.toml:1:2: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
+				"with upload 20 Mbit/s of a and 5 Mbit/s of b the 2 lines carry 10 Mbit/s together, no more than a alone"}},
+		{"three rates", two, "upload = '900kbit'", "upload = '1.5mbit'", "upload = '1mbit'\nbond = 'teql0'", "a:teql0 b:teql0 c:teql0", []string{
+			"linebond.toml:1:3: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
+				"with upload 1.5 Mbit/s of b and 900 kbit/s of a the 3 lines carry 2.7 Mbit/s together",
+			`linebond.toml:3:3: warning: bond: teql1 has no line; write bond = "teql1" in the file of each that belongs to it`}},
+		{"rates of 1.3 to 1", bond, "upload = '13mbit'", "upload = '10mbit'", "", "a:teql0 b:teql0 c:teql0", nil},
+		{"rates that do not count", bond, "upload = '20mbit'", "upload = '5mbit'\nfallback = true", "upload = '1mbit'\nenabled = false", "a:teql0 b:teql0 c:teql0", nil},
+		{"a bond's device as a line's", bond, "device = 'teql0'", "", "", "b:teql0 c:teql0", []string{
+			"lines.d/a.toml:5:10: device: 'teql0' is the name of a bond's device"}},
+		{"the LAN on the trunk", "[lan]\ninterfaces = 'eth1'", "", "", "", "a: b: c:", nil},
+		{"lines in the LAN", "[lan]\ninterfaces = ['eth0', 'wan', 'eth1.101', 'ppp-c']", "", "device = 'wan'", "", "a: b: c:", []string{
+			"linebond.toml:2:1: lan.interfaces: eth1.101 is what line a dials on; name the devices that the hosts behind this machine are connected to",
+			"linebond.toml:2:1: lan.interfaces: wan is the PPP device of line b; name the devices that the hosts behind this machine are connected to",
+			"linebond.toml:2:1: lan.interfaces: ppp-c is the PPP device of line c; name the devices that the hosts behind this machine are connected to"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := expect(t, bonded(test.daemon, test.a, test.b, test.c), test.want...)
+			if got := members(c.Lines); got != test.members {
+				t.Errorf("lines and bonds: %s, want %s", got, test.members)
+			}
+			if lan := c.LAN.Interfaces; len(lan) > 0 && lan[0] != "eth0" && lan[0] != "eth1" || len(lan) > 1 {
+				t.Errorf("LAN: %v", lan)
+			}
+		})
+	}
+}
+
+// Where there is no line at all, that is all to say of a bond.
+func TestBondWithoutAnything(t *testing.T) {
+	expect(t, bonded("[bond]\nmode = 'teql'\n"),
+		"lines.d: warning: there is no line to dial; create NAME.toml here, with interface, username and password")
+}

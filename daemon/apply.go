@@ -1,0 +1,87 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"linebond/kernel"
+	"linebond/netstate"
+)
+
+// apply makes the host what is wanted. It returns what it found, of which
+// without an observation there is nothing (nil), and the operations to be
+// carried out.
+//
+// A table that cannot be read is left alone, and all else is done; unless it
+// has the firewall. What it would guard must not be had without it: then dead
+// lines leave their bonds, and nothing else is done.
+func (d *Daemon) apply(want netstate.State) (before *netstate.State, ops []netstate.Op, err error) {
+	have, unread := d.options.Effects.Host.Observe(want)
+	if unread != nil && !errors.As(unread, new(*kernel.TableError)) {
+		return nil, nil, unread
+	}
+	firewall := want.Table != nil && d.config.Host.Firewall
+	if unread != nil {
+		want.Table, have.Table = nil, nil
+	}
+	ops = netstate.Diff(want, have)
+	if unread != nil && firewall {
+		ops = slices.DeleteFunc(ops, func(op netstate.Op) bool { return !is[netstate.Leave](op) })
+		unread = unguarded(unread)
+	}
+	for _, op := range ops {
+		d.log.Debug("apply", zap.Stringer("op", op))
+	}
+	return &have, ops, errors.Join(d.carryOut(ops, firewall), unread)
+}
+
+// carryOut carries the operations out. Those that come after the setting of a
+// table with the firewall are for when that has succeeded.
+func (d *Daemon) carryOut(ops []netstate.Op, firewall bool) error {
+	host := d.options.Effects.Host
+	table := slices.IndexFunc(ops, is[netstate.SetTable])
+	if table < 0 || !firewall {
+		return host.Apply(ops)
+	}
+	err := host.Apply(ops[:table])
+	if refused := host.Apply(ops[table : table+1]); refused != nil {
+		return errors.Join(err, unguarded(refused))
+	}
+	return errors.Join(err, host.Apply(ops[table+1:]))
+}
+
+// is says whether an operation is of a kind.
+func is[T netstate.Op](op netstate.Op) bool {
+	_, ok := op.(T)
+	return ok
+}
+
+// unguarded says what becomes of an error that keeps the firewall from being
+// set up.
+func unguarded(err error) error {
+	return fmt.Errorf("lines that come up are kept from the internet, because the firewall cannot be set up: %w", err)
+}
+
+const (
+	// lastTries is how often the end tries to take away what is ours, with
+	// lastPause between two tries.
+	lastTries = 5
+	lastPause = 250 * time.Millisecond
+)
+
+// takeAway has the last reconciliation, which nobody tries again.
+func (d *Daemon) takeAway() error {
+	err := d.reconcile()
+	for range lastTries - 1 {
+		if err == nil {
+			break
+		}
+		time.Sleep(lastPause)
+		err = d.reconcile()
+	}
+	return err
+}
