@@ -27,8 +27,10 @@ func (b Bond) has(a netip.Addr) bool {
 		slices.ContainsFunc(b.Addresses, func(p netip.Prefix) bool { return isBlock(p) && p.Contains(a) })
 }
 
-// hasIPv6 says whether the bond has an IPv6 address.
-func (b Bond) hasIPv6() bool { return slices.ContainsFunc(b.own(), netip.Addr.Is6) }
+// hasIPv6 says whether the bond is to carry IPv6.
+func (b Bond) hasIPv6() bool {
+	return slices.ContainsFunc(b.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })
+}
 
 // checkBonds checks each bond and finds those that cannot be beside each other.
 func (f *daemonFile) checkBonds() {

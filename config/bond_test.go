@@ -44,7 +44,8 @@ func TestBondsAndLines(t *testing.T) {
 					"give each a metric of its own, or write default_route = false"}},
 		{"an IPv6 address that a line does not carry", bond + "addresses = ['192.0.2.1', '2001:db8::1']", "ipv6 = false", "ipv6 = true", "ipv6 = false\nbond = 'none'", "a:teql0 b:teql0 c:", []string{
 			"lines.d/a.toml:5:1: warning: ipv6: is false, but teql0 has an IPv6 address, which each of its lines must carry: this one is used only when no other can be"}},
-		{"an IPv6 block", bond + "addresses = ['2001:db8::/64', '192.0.2.1']", "ipv6 = false", "", "", "a:teql0 b:teql0 c:teql0", nil},
+		{"an IPv6 block", bond + "addresses = ['2001:db8::/64', '192.0.2.1']", "ipv6 = false", "", "", "a:teql0 b:teql0 c:teql0", []string{
+			"lines.d/a.toml:5:1: warning: ipv6: is false, but teql0 has an IPv6 address, which each of its lines must carry: this one is used only when no other can be"}},
 		{"keepalive before health", bond, "keepalive.failures = 3", "keepalive.failures = 4", "keepalive.failures = 3\nbond = 'none'", "a:teql0 b:teql0 c:", []string{
 			"lines.d/a.toml:5:1: warning: keepalive.failures: is not more than health.failures, 3, which has no effect on this line then: the session is given up first"}},
 		{"health after keepalive", bond + "[health]\nfailures = 5", "", "keepalive.failures = 4", "keepalive.failures = 6", "a:teql0 b:teql0 c:teql0", []string{

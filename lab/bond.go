@@ -52,6 +52,7 @@ const (
 	BondUser     = "user@isp"
 	BondPassword = "secret"
 	BondServer   = "192.0.2.1"    // on the internet
+	BondServer6  = "2001:db8::53" // likewise
 	BondAddress  = "203.0.113.10" // that all lines get
 	RouterLAN    = "192.168.7.1"
 	HostLAN      = "192.168.7.2"
@@ -65,7 +66,7 @@ func NewBond(t testing.TB, c BondConfig) *Bond {
 	b := &Bond{Router: NewNamespace(t, "router"), ISP: NewNamespace(t, "isp"), LAN: NewNamespace(t, "lan")}
 	b.TEQL = TEQL(t, b.Router)
 	b.lan(t)
-	b.ISP.IP(t, "address add "+BondServer+"/32 dev lo")
+	b.ISP.IP(t, "address add "+BondServer+"/32 dev lo", "address add "+BondServer6+"/128 dev lo")
 	spread := takeTEQL(t, b.ISP, teqlClient, teqlDevices)
 	var shared []string // addresses and blocks that are routed down all lines
 	if len(c.Addresses) == 0 {
@@ -75,7 +76,7 @@ func NewBond(t testing.TB, c BondConfig) *Bond {
 		shared = append(shared, c.Block.String())
 	}
 	for _, to := range shared {
-		b.ISP.IP(t, "rule add to "+to+" lookup "+spreadTable)
+		b.ISP.Run(t, "ip", family(to), "rule", "add", "to", to, "lookup", spreadTable)
 	}
 	for i := range c.Lines {
 		b.Lines = append(b.Lines, b.newLine(t, c, i, ipUp(spread, shared)))
@@ -103,6 +104,14 @@ echo "$1" >"$0.device.new" && mv "$0.device.new" "$0.device"
 		script += fmt.Sprintf("ip route replace %s dev %s table %s\n", to, spread, spreadTable)
 	}
 	return script
+}
+
+// family is the option of ip(8) for an address or block: a rule does not tell its family by it.
+func family(to string) string {
+	if strings.Contains(to, ":") {
+		return "-6"
+	}
+	return "-4"
 }
 
 func (b *Bond) newLine(t testing.TB, c BondConfig, i int, script string) *BondLine {

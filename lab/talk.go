@@ -48,7 +48,7 @@ type Echo struct {
 	Clients <-chan string // the addresses and ports that clients come from, as it sees them
 }
 
-// NewEcho starts an echo server at an address and port of a namespace. Port 0 is any.
+// NewEcho starts an echo server at an address and port of a namespace. Port 0 is any; the address 0.0.0.0 is every one, IPv6 included.
 func NewEcho(t testing.TB, n *Namespace, address string) *Echo {
 	t.Helper()
 	listener := listen(t, n, address)
@@ -152,7 +152,7 @@ func listen(t testing.TB, n *Namespace, address string) net.Listener {
 	t.Helper()
 	var listener net.Listener
 	var err error
-	n.Do(t, func() { listener, err = net.Listen("tcp4", address) })
+	n.Do(t, func() { listener, err = net.Listen("tcp", address) })
 	if err != nil {
 		t.Fatalf("listening in %s: %v", n.Name, err)
 	}
@@ -179,7 +179,7 @@ func dialTCP(t testing.TB, n *Namespace, address string, timeout time.Duration) 
 	t.Helper()
 	var conn net.Conn
 	var err error
-	n.Do(t, func() { conn, err = net.DialTimeout("tcp4", address, timeout) })
+	n.Do(t, func() { conn, err = net.DialTimeout("tcp", address, timeout) })
 	if err != nil {
 		return nil, fmt.Errorf("connecting from %s: %w", n.Name, err)
 	}

@@ -5,16 +5,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"linebond/lab"
 )
 
-const (
-	public   = "203.0.113.200" // routed down all lines besides the lines' own addresses
-	short    = 3 * time.Second // for what is not to be answered
-	firewall = "[host]\nfirewall = true\n"
-)
+const public = "203.0.113.200" // routed down all lines besides the lines' own addresses
 
 // owned are lines with an address each, and one more that the ISP routes down all of them.
 func owned() lab.BondConfig {
@@ -49,10 +44,33 @@ func TestBondAddresses(t *testing.T) {
 				t.Errorf("the server sees %s", client)
 			}
 			b.checkSpread(t)
+			b.checkRemoved(t, test.more)
 			if strings.Contains(b.linebond.Log(), "per-packet bonding to one ISP needs") {
 				t.Error("a warning of addresses that differ, though one for the bond is configured")
 			}
 		})
+	}
+}
+
+// checkRemoved takes the addresses of their own from the lines, which have the bond's instead. They carry the LAN's packets as before.
+func (b *bonded) checkRemoved(t *testing.T, more string) {
+	t.Helper()
+	b.reload(t, "addresses = [\""+public+"\"]\nline_addresses = \"remove\"\n", more)
+	lab.Eventually(t, limit, func() error {
+		for _, l := range b.Lines {
+			out := b.Router.Run(t, "ip", "-4", "-o", "address", "show", "dev", "ppp-"+l.Name)
+			if strings.Count(out, " inet ") != 1 || !strings.Contains(out, " inet "+public+"/32 ") {
+				return fmt.Errorf("the addresses of line %s: %s", l.Name, out)
+			}
+		}
+		return b.Router.HasAddress(b.TEQL, public+"/32")
+	})
+	b.checkSpread(t)
+	if err := lab.NewTalk(t, b.LAN, b.ISP, lab.BondServer).Say(limit); err != nil {
+		t.Errorf("lines without addresses of their own: %v", err)
+	}
+	if err := b.ISP.Ping("", public, 56); err != nil {
+		t.Errorf("lines without addresses of their own, from outside: %v", err)
 	}
 }
 
@@ -67,61 +85,6 @@ func TestBondAddressesDiffer(t *testing.T) {
 	})
 	if n := strings.Count(b.linebond.Log(), "per-packet bonding to one ISP needs"); n != 1 {
 		t.Errorf("the log has the warning %d times", n)
-	}
-}
-
-// TestBondForward: port forwards, and the firewall.
-func TestBondForward(t *testing.T) {
-	t.Parallel()
-	forward := "[[forward]]\nprotocol = \"tcp\"\nport = 443\nto = \"" + lab.HostLAN + ":8443\"\n"
-	b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}, more: forward})
-	b.up(t)
-	b.ISP.IP(t, "route add "+lab.HostLAN+" via "+lab.BondAddress+" dev ppp0 onlink") // somebody outside who knows of the LAN
-	inside := lab.NewEcho(t, b.LAN, lab.HostLAN+":8443")
-	lab.NewEcho(t, b.Router, "0.0.0.0:2222")
-	reach := func(address string, want bool) {
-		t.Helper()
-		if !want {
-			if _, err := lab.DialTalk(t, b.ISP, address, short); err == nil {
-				t.Errorf("%s can be reached from outside", address)
-			}
-			return
-		}
-		var talk *lab.Talk
-		lab.Eventually(t, limit, func() (err error) {
-			talk, err = lab.DialTalk(t, b.ISP, address, short)
-			return err
-		})
-		if err := talk.Say(limit); err != nil {
-			t.Errorf("%s: %v", address, err)
-		}
-	}
-	reach(lab.BondAddress+":443", true)
-	if client := <-inside.Clients; !strings.HasPrefix(client, "1") {
-		t.Errorf("the host sees %s", client)
-	}
-	reach(lab.HostLAN+":8443", true)
-	reach(lab.BondAddress+":2222", true)
-	b.configure(t, "", forward+firewall)
-	if out, err := b.linebond.Run("reload"); err != nil {
-		t.Fatalf("reload: %v: %s", err, out)
-	}
-	lab.Eventually(t, limit, func() error {
-		out, err := b.Router.Command("nft", "list", "chain", "inet", "linebond", "input").CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "drop") {
-			return fmt.Errorf("no firewall: %v: %s", err, out)
-		}
-		return nil
-	})
-	reach(lab.BondAddress+":443", true)
-	reach(lab.HostLAN+":8443", false)
-	reach(lab.BondAddress+":2222", false)
-	if err := b.ISP.Ping("", lab.BondAddress, 56); err != nil {
-		t.Error(err)
-	}
-	b.reaches(t)
-	if _, err := lab.DialTalk(t, b.LAN, lab.RouterLAN+":2222", limit); err != nil {
-		t.Errorf("the LAN cannot reach the router: %v", err)
 	}
 }
 
@@ -155,31 +118,57 @@ func TestBondPing(t *testing.T) {
 	}
 }
 
-// TestBondFallback: a fallback line is in only while no other is.
+// TestBondFallback: a fallback line is in only while no other is, also where it has another address than the bond.
 func TestBondFallback(t *testing.T) {
 	t.Parallel()
-	b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}, line: map[string]string{"b": "fallback = true\n"}})
-	b.linebond.Start(t)
-	lab.Eventually(t, limit, b.linebond.Reaches("b", "up", ""))
-	b.in(t, "a")
+	blackHole, killed := bondFaults[0], bondFaults[3]
+	tests := []struct {
+		fault bondFault
+		set   bondSet
+		keeps bool // connections: the address stays the same
+	}{
+		{blackHole, bondSet{lab: lab.BondConfig{Lines: slow(2)}}, true},
+		{killed, bondSet{lab: owned(), bond: "addresses = [\"" + public + "\"]\n"}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.fault.name, func(t *testing.T) {
+			t.Parallel()
+			test.set.line = map[string]string{"b": "fallback = true\n"}
+			b := newBonded(t, test.set)
+			b.linebond.Start(t)
+			lab.Eventually(t, limit, b.linebond.Reaches("b", "up", ""))
+			b.in(t, "a")
+			b.isSpare(t, "b")
+			talk := lab.NewTalk(t, b.LAN, b.ISP, lab.BondServer)
+			for _, in := range []string{"b", "a"} {
+				if in == "b" {
+					test.fault.begin(t, b.Lines[0])
+				} else {
+					test.fault.over(t, b.Lines[0])
+				}
+				b.in(t, in)
+				b.reaches(t)
+				if !test.keeps {
+					talk = lab.NewTalk(t, b.LAN, b.ISP, lab.BondServer)
+				}
+				if err := talk.Say(limit); err != nil {
+					t.Errorf("over line %s: %v", in, err)
+				}
+			}
+		})
+	}
+}
+
+// isSpare waits until the daemon says that a line is out as a fallback.
+func (b *bonded) isSpare(t *testing.T, name string) {
+	t.Helper()
 	lab.Eventually(t, limit, func() error {
-		m, err := b.member("b")
+		m, err := b.member(name)
 		if err == nil && !strings.Contains(m.Reason, "fallback") {
-			err = fmt.Errorf("line b is out because of %q", m.Reason)
+			err = fmt.Errorf("line %s is out because of %q", name, m.Reason)
 		}
 		return err
 	})
-	talk := lab.NewTalk(t, b.LAN, b.ISP, lab.BondServer)
-	b.Lines[0].Modem.BlackHole(t)
-	b.in(t, "b")
-	if err := talk.Say(limit); err != nil {
-		t.Error(err)
-	}
-	b.Lines[0].Modem.Restore(t)
-	b.in(t, "a")
-	if err := talk.Say(limit); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestBondDevice: a bond device that the kernel does not have.
@@ -191,4 +180,17 @@ func TestBondDevice(t *testing.T) {
 	b.linebond.Start(t)
 	lab.Eventually(t, limit, func() error { return b.linebond.Logged(b.TEQL, "max_equalizers") })
 	lab.Eventually(t, limit, b.linebond.Reaches("a", "up", ""))
+	lab.Eventually(t, limit, func() error {
+		status, err := b.linebond.Status()
+		if err == nil && !strings.Contains(status.Trouble, "max_equalizers") {
+			err = fmt.Errorf("the daemon's trouble is %q", status.Trouble)
+		}
+		return err
+	})
+	if out, err := b.linebond.Run("status"); err != nil || !strings.Contains(out, "\n! ") {
+		t.Errorf("status does not show the trouble: %v:\n%s", err, out)
+	}
+	if err := b.linebond.Logged("joined"); err == nil {
+		t.Error("the log has a line join a bond that is not there")
+	}
 }

@@ -30,11 +30,18 @@ func TestBond(t *testing.T) {
 			if err := talk.Say(limit); err != nil {
 				t.Error(err)
 			}
-			b.linebond.Stop(t)
+			flow := lab.NewFlow(t, b.LAN, b.ISP, lab.BondServer)
+			flow.GoesOn(t, 1<<20)
+			if took := b.linebond.Stop(t); took > stopLimit {
+				t.Errorf("to end under load took linebond %v", took)
+			}
 			b.becomes(t, before)
 		})
 	}
 }
+
+// stopLimit is the 4 s that a session has to end in good order, and time for the rest of a busy guest.
+const stopLimit = 8 * time.Second
 
 // checkHost looks at what linebond has set.
 func (b *bonded) checkHost(t *testing.T) {
