@@ -80,7 +80,7 @@ func (d *Daemon) takeAway() error {
 		if err == nil {
 			break
 		}
-		time.Sleep(lastPause)
+		<-time.After(lastPause)
 		err = d.reconcile()
 	}
 	return err
