@@ -135,24 +135,37 @@ func (m *model) explain(err error) error { return fmt.Errorf("%w\nhistory: %q", 
 func (m *model) reconcile() (netstate.State, error) {
 	for {
 		plan := m.bonds.Plan(m.now, m.members)
-		have, err := m.kernel.Observe(plan.State)
-		if err != nil {
+		have, err := m.apply(plan.State)
+		if err != nil || plan.Next.IsZero() {
 			return have, err
-		}
-		if err := m.kernel.Apply(netstate.Diff(plan.State, have)); err != nil {
-			return have, fmt.Errorf("apply %v: %w", netstate.Diff(plan.State, have), err)
-		}
-		if have, err = m.kernel.Observe(plan.State); err != nil {
-			return have, err
-		}
-		if more := netstate.Diff(plan.State, have); len(more) > 0 {
-			return have, fmt.Errorf("there is more to do after all is done: %v", more)
-		}
-		if plan.Next.IsZero() {
-			return have, nil
 		}
 		m.now = plan.Next
 	}
+}
+
+// apply takes one round, or two where a device is made, whose settings are there from then on. After that there must be no more to do.
+func (m *model) apply(want netstate.State) (netstate.State, error) {
+	have, err := m.kernel.Observe(want)
+	ops := netstate.Diff(want, have)
+	for range 2 {
+		if err == nil {
+			err = m.kernel.Apply(ops)
+		}
+		if err == nil {
+			have, err = m.kernel.Observe(want)
+		}
+		if err != nil {
+			return have, fmt.Errorf("apply %v: %w", ops, err)
+		}
+		made := slices.ContainsFunc(ops, func(op netstate.Op) bool { _, ok := op.(netstate.AddLink); return ok })
+		if ops = netstate.Diff(want, have); !made {
+			break
+		}
+	}
+	if len(ops) > 0 {
+		return have, fmt.Errorf("there is more to do after all is done: %v", ops)
+	}
+	return have, nil
 }
 
 // cleanUp does what `linebond cleanup` does when the daemon has gone, and the lines' devices with it.
