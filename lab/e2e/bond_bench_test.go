@@ -136,7 +136,7 @@ func TestBenchReconcile(t *testing.T) {
 		b.in(t, "a", "b", "c", "d")
 		costs = append(costs, 1000*((b.cpu(t)-from)-background*time.Since(begin).Seconds())/2)
 	}
-	fmt.Printf("reconciliation after one line's change, 4 lines: %.1f ms of CPU (%.1f to %.1f); background %.1f ms a second\n",
+	fmt.Printf("all that one line's change leads to, 4 lines, on the emulated processor: %.0f ms of CPU (%.0f to %.0f); background %.0f ms a second\n",
 		median(costs), slices.Min(costs), slices.Max(costs), 1000*background)
 }
 
