@@ -1,5 +1,5 @@
 # make demo    two lines as one, on a real kernel against Debian's pppoe-server; about a minute
-# make test    everything that CI checks; about five minutes
+# make test    everything that CI checks; about seven minutes
 # make bench   linebond beside pppd, as ratios
 # make build   bin/linebond
 # make install /usr/local/bin/linebond, the systemd unit, and example files in /etc/linebond
