@@ -1,5 +1,5 @@
 # make demo    two lines as one, on a real kernel against Debian's pppoe-server; about a minute
-# make test    everything that CI checks; about seven minutes
+# make test    everything that CI checks; ten minutes or less
 # make bench   linebond beside pppd, as ratios
 # make build   bin/linebond
 # make install /usr/local/bin/linebond, the systemd unit, and example files in /etc/linebond
