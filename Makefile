@@ -1,12 +1,12 @@
 # make demo    two lines as one, on a real kernel against Debian's pppoe-server; about a minute
 # make test    everything that CI checks; ten minutes or less
-# make bench   linebond beside pppd, as ratios
+# make bench   linebond beside pppd, eBPF lines beside a plain veth pair, as ratios
 # make build   bin/linebond
 # make install /usr/local/bin/linebond, the systemd unit, and example files in /etc/linebond
 
 SHELL   := /bin/bash
 LAB     := qemu-system-x86 kmod iproute2 iputils-ping nftables ppp pppoe iperf3
-TESTING := gcc libc6-dev rsyslog
+TESTING := gcc libc6-dev rsyslog clang-14 llvm-14 libbpf-dev linux-libc-dev
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
@@ -26,12 +26,12 @@ test: packages-lab packages-test bin/kernel bin/openresolv.deb lint
 
 bench: packages-lab bin/kernel
 	go test -run '^$$' -bench . -benchmem ./ppp ./pppoe ./lcp
-	go test -count 1 -tags bench -run TestBench -timeout 30m -v ./daemon ./lab/e2e | grep -v '^[=-]'
+	go test -count 1 -tags bench -run TestBench -timeout 30m -v ./daemon ./datapath ./lab/e2e | grep -v '^[=-]'
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
-	go vet -tags 'bench demo' ./daemon ./lab/e2e
+	go vet -tags 'bench demo' ./daemon ./datapath ./lab/e2e
 	go tool staticcheck ./...
 	go mod verify
 

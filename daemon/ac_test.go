@@ -41,7 +41,7 @@ type fakeAC struct {
 	peers    map[uint16]*peer
 	sockets  []*fakeDiscovery
 	sessions map[uint16]*fakeSession
-	early    map[uint16][]wire.SessionFrame
+	early    map[uint16][]ppp.Frame
 	block    chan struct{} // OpenSession waits for it to be closed
 	refuse   struct{ early, session, unit error }
 }
@@ -57,7 +57,7 @@ type peer struct {
 
 func newAC(host *fakeHost) *fakeAC {
 	return &fakeAC{
-		host: host, peers: map[uint16]*peer{}, sessions: map[uint16]*fakeSession{}, early: map[uint16][]wire.SessionFrame{},
+		host: host, peers: map[uint16]*peer{}, sessions: map[uint16]*fakeSession{}, early: map[uint16][]ppp.Frame{},
 		server: pppoe.NewServer(pppoe.ServerConfig{AC: acMAC, ACName: "ac1", MaxPayload: 1500, Random: randomBytes}),
 	}
 }
@@ -99,7 +99,7 @@ func (a *fakeAC) discovery(actions []pppoe.Action) {
 		case pppoe.Send:
 			for _, s := range a.sockets {
 				if bytes.Equal(s.mac, x.Dst) {
-					s.frames <- wire.DiscoveryFrame{Src: acMAC, Payload: slices.Clone(x.Payload)}
+					s.frames <- pppoe.Frame{Src: acMAC, Payload: slices.Clone(x.Payload)}
 				}
 			}
 		case pppoe.Open:
@@ -158,7 +158,7 @@ func (a *fakeAC) authenticate(p *peer, actions []auth.Action) {
 }
 
 func (a *fakeAC) send(p *peer, protocol ppp.Protocol, packet []byte) {
-	frame := wire.SessionFrame{Protocol: protocol, Payload: slices.Clone(packet)}
+	frame := ppp.Frame{Protocol: protocol, Payload: slices.Clone(packet)}
 	if s := a.sessions[p.id]; s != nil {
 		s.frames <- frame
 	} else {
@@ -189,7 +189,7 @@ const queue = 256
 type fakeDiscovery struct {
 	ac     *fakeAC
 	mac    net.HardwareAddr
-	frames chan wire.DiscoveryFrame
+	frames chan pppoe.Frame
 	err    error
 }
 
@@ -199,7 +199,7 @@ func (a *fakeAC) openDiscovery(device string, _ uint8) (Discovery, error) {
 	if info, err := a.host.Link(device); err != nil || !info.Carrier {
 		return nil, errors.New("opening a socket on " + device + ": network is down")
 	}
-	d := &fakeDiscovery{ac: a, mac: net.HardwareAddr{2, 0, 0, 0, 0, device[len(device)-1]}, frames: make(chan wire.DiscoveryFrame, queue)}
+	d := &fakeDiscovery{ac: a, mac: net.HardwareAddr{2, 0, 0, 0, 0, device[len(device)-1]}, frames: make(chan pppoe.Frame, queue)}
 	a.sockets = append(a.sockets, d)
 	return d, nil
 }
@@ -216,8 +216,8 @@ func (d *fakeDiscovery) Send(_ net.HardwareAddr, payload []byte) error {
 	return nil
 }
 
-func (d *fakeDiscovery) Frames() <-chan wire.DiscoveryFrame { return d.frames }
-func (d *fakeDiscovery) Err() error                         { return d.err }
+func (d *fakeDiscovery) Frames() <-chan pppoe.Frame { return d.frames }
+func (d *fakeDiscovery) Err() error                 { return d.err }
 
 func (d *fakeDiscovery) Close() error {
 	d.ac.mu.Lock()
@@ -240,7 +240,7 @@ type fakeSession struct {
 	ac     *fakeAC
 	id     uint16
 	unit   string
-	frames chan wire.SessionFrame
+	frames chan ppp.Frame
 	err    error
 }
 
@@ -256,7 +256,7 @@ func (a *fakeAC) openSession(cfg wire.SessionConfig, _ Early) (Session, error) {
 	if a.refuse.session != nil {
 		return nil, a.refuse.session
 	}
-	s := &fakeSession{ac: a, id: cfg.ID, frames: make(chan wire.SessionFrame, queue)}
+	s := &fakeSession{ac: a, id: cfg.ID, frames: make(chan ppp.Frame, queue)}
 	a.sessions[cfg.ID] = s
 	for _, f := range a.early[cfg.ID] {
 		s.frames <- f
@@ -289,8 +289,8 @@ func (s *fakeSession) CreateUnit(name string) error {
 	return nil
 }
 
-func (s *fakeSession) Frames() <-chan wire.SessionFrame { return s.frames }
-func (s *fakeSession) Err() error                       { return s.err }
+func (s *fakeSession) Frames() <-chan ppp.Frame { return s.frames }
+func (s *fakeSession) Err() error               { return s.err }
 
 func (s *fakeSession) Close() error {
 	s.ac.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"linebond/kernel"
 	"linebond/netstate"
 	"linebond/ppp"
+	"linebond/pppoe"
 	"linebond/probe"
 	"linebond/wire"
 )
@@ -45,7 +46,7 @@ type Resolvers interface {
 // Discovery is a socket for discovery frames: wire.Discovery.
 type Discovery interface {
 	Send(dst net.HardwareAddr, payload []byte) error
-	Frames() <-chan wire.DiscoveryFrame
+	Frames() <-chan pppoe.Frame
 	Err() error // why Frames was closed
 	Close() error
 }
@@ -57,7 +58,7 @@ type Early interface{ Close() error }
 type Session interface {
 	Send(protocol ppp.Protocol, packet []byte) error
 	CreateUnit(name string) error
-	Frames() <-chan wire.SessionFrame
+	Frames() <-chan ppp.Frame
 	Err() error // why Frames was closed
 	Close() error
 }

@@ -11,6 +11,8 @@ import (
 
 	"linebond/config"
 	"linebond/line"
+	"linebond/ppp"
+	"linebond/pppoe"
 	"linebond/wire"
 )
 
@@ -116,14 +118,14 @@ func wakes(e line.Event) bool {
 	return false
 }
 
-func discoveryFrames(d Discovery) <-chan wire.DiscoveryFrame {
+func discoveryFrames(d Discovery) <-chan pppoe.Frame {
 	if d == nil {
 		return nil
 	}
 	return d.Frames()
 }
 
-func sessionFrames(s Session) <-chan wire.SessionFrame {
+func sessionFrames(s Session) <-chan ppp.Frame {
 	if s == nil {
 		return nil
 	}
@@ -171,7 +173,7 @@ func (w *worker) status(ctx context.Context) line.Status {
 	return *w.latest.Load()
 }
 
-func (w *worker) discoveryFrame(f wire.DiscoveryFrame, ok bool) {
+func (w *worker) discoveryFrame(f pppoe.Frame, ok bool) {
 	if ok {
 		w.handle(line.DiscoveryFrame{Src: f.Src, Payload: f.Payload})
 		return
@@ -181,7 +183,7 @@ func (w *worker) discoveryFrame(f wire.DiscoveryFrame, ok bool) {
 	w.handle(line.DiscoveryFailed{Err: err})
 }
 
-func (w *worker) sessionFrame(f wire.SessionFrame, ok bool) {
+func (w *worker) sessionFrame(f ppp.Frame, ok bool) {
 	if ok {
 		w.handle(line.Frame{Protocol: f.Protocol, Payload: f.Payload})
 		return

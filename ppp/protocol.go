@@ -5,6 +5,12 @@ import "fmt"
 // Protocol is the PPP protocol number that begins each frame (RFC 1661 section 2).
 type Protocol uint16
 
+// Frame is a PPP frame: the packet that follows the protocol number.
+type Frame struct {
+	Protocol Protocol
+	Payload  []byte
+}
+
 // The protocols that linebond speaks.
 const (
 	IPv4   Protocol = 0x0021

@@ -36,7 +36,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 )
+
+// Frame is a received discovery frame: what follows the Ethernet header, the
+// padding included.
+type Frame struct {
+	Src     net.HardwareAddr
+	Payload []byte
+}
 
 // Code is the CODE field of a discovery packet (RFC 2516 section 5).
 type Code uint8

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,6 +17,20 @@ func Available() error {
 		return nil
 	}
 	return errors.New(strings.Join(missing, "; "))
+}
+
+// VLANAvailable says likewise what the kernel lacks for VLAN devices. It asks for one without an id, which is refused by what it lacks.
+func VLANAvailable() error {
+	request := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("vlan"))
+	request.AddData(info)
+	_, err := request.Execute(unix.NETLINK_ROUTE, 0)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("the kernel has no VLAN devices (%w): load its module with `modprobe 8021q`", err)
+	}
+	return nil
 }
 
 // explain adds what is missing to the error of a system call that fails where PPPoE is not available.

@@ -11,6 +11,8 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"linebond/pppoe"
 )
 
 // Codes of the discovery packets that a client receives (RFC 2516 section 5).
@@ -20,16 +22,10 @@ const (
 	codePADT = 0xa7
 )
 
-// A DiscoveryFrame is the payload of a received Ethernet frame of ethertype 0x8863, its padding included.
-type DiscoveryFrame struct {
-	Src     net.HardwareAddr
-	Payload []byte
-}
-
 // Discovery sends and receives discovery frames on one Ethernet device. It receives PADO, PADS and PADT that were sent to this device's
 // address or to all.
 type Discovery struct {
-	*inbox[DiscoveryFrame]
+	*inbox[pppoe.Frame]
 	device string
 	source net.HardwareAddr
 	conn   *packet.Conn
@@ -50,7 +46,7 @@ func OpenDiscovery(device string, priority uint8) (*Discovery, error) {
 		return nil, fmt.Errorf("opening PPPoE discovery on %s: %w", device, err)
 	}
 	d := &Discovery{
-		inbox:  newInbox[DiscoveryFrame](),
+		inbox:  newInbox[pppoe.Frame](),
 		device: device,
 		source: conn.LocalAddr().(*packet.Addr).HardwareAddr,
 		conn:   conn,
@@ -96,7 +92,7 @@ func (d *Discovery) read() {
 		if err := frame.UnmarshalBinary(buffer[:n]); err != nil { // the filter has seen to it that there are 16 bytes
 			continue
 		}
-		d.put(DiscoveryFrame{Src: frame.Source, Payload: frame.Payload}) // copies, made by UnmarshalBinary
+		d.put(pppoe.Frame{Src: frame.Source, Payload: frame.Payload}) // copies, made by UnmarshalBinary
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/mdlayher/ethernet"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"linebond/pppoe"
 )
 
 func openDiscovery(t *testing.T, device string, priority uint8) *Discovery {
@@ -70,7 +72,7 @@ func TestDiscoveryReceives(t *testing.T) {
 		padded(discovery(codePADT, 1, "the last")),
 	}
 	for _, payload := range want {
-		if diff := cmp.Diff(DiscoveryFrame{Src: ac.own, Payload: payload}, next(t, d.Frames())); diff != "" {
+		if diff := cmp.Diff(pppoe.Frame{Src: ac.own, Payload: payload}, next(t, d.Frames())); diff != "" {
 			t.Errorf("received (-want +got):\n%s", diff)
 		}
 	}

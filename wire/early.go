@@ -47,8 +47,8 @@ func OpenEarly(device string) (*Early, error) {
 func (e *Early) Close() error { return e.conn.Close() }
 
 // take empties the queue and returns the newest frames of one session, oldest first.
-func (e *Early) take(ac net.HardwareAddr, id uint16) ([]SessionFrame, error) {
-	var frames []SessionFrame
+func (e *Early) take(ac net.HardwareAddr, id uint16) ([]ppp.Frame, error) {
+	var frames []ppp.Frame
 	buffer := make([]byte, frameBuffer)
 	err := onDescriptor(e.conn, func(fd int) error {
 		for range earlyRead {
@@ -69,18 +69,18 @@ func (e *Early) take(ac net.HardwareAddr, id uint16) ([]SessionFrame, error) {
 }
 
 // parseEarly takes the PPP frame out of an Ethernet frame if that belongs to the session and is whole.
-func parseEarly(b []byte, ac net.HardwareAddr, id uint16) (SessionFrame, bool) {
+func parseEarly(b []byte, ac net.HardwareAddr, id uint16) (ppp.Frame, bool) {
 	var frame ethernet.Frame
 	if err := frame.UnmarshalBinary(b); err != nil || !bytes.Equal(frame.Source, ac) {
-		return SessionFrame{}, false
+		return ppp.Frame{}, false
 	}
 	p := frame.Payload
 	if len(p) < sessionHeader || binary.BigEndian.Uint16(p[2:4]) != id {
-		return SessionFrame{}, false
+		return ppp.Frame{}, false
 	}
 	end := sessionHeader + int(binary.BigEndian.Uint16(p[4:6]))
 	if end > len(p) {
-		return SessionFrame{}, false
+		return ppp.Frame{}, false
 	}
 	return parseSessionFrame(p[sessionHeader:end])
 }

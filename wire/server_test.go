@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"linebond/ppp"
+	"linebond/pppoe"
 )
 
 // startServer runs Debian's pppoe-server on ac0, with a pppd for each session, until the test ends.
@@ -29,7 +30,7 @@ func startServer(t *testing.T) {
 }
 
 // exchange sends a discovery packet until the answer with this code comes: the server may not be listening yet.
-func exchange(t *testing.T, d *Discovery, dst net.HardwareAddr, payload []byte, code byte) DiscoveryFrame {
+func exchange(t *testing.T, d *Discovery, dst net.HardwareAddr, payload []byte, code byte) pppoe.Frame {
 	t.Helper()
 	for range 100 {
 		must(t, d.Send(dst, payload))
@@ -100,7 +101,7 @@ func TestSessionWithServer(t *testing.T) {
 	}
 }
 
-func nextOf(t *testing.T, s *Session, protocol ppp.Protocol) SessionFrame {
+func nextOf(t *testing.T, s *Session, protocol ppp.Protocol) ppp.Frame {
 	t.Helper()
 	for {
 		if f := next(t, s.Frames()); f.Protocol == protocol {

@@ -17,18 +17,12 @@ import (
 // pppDevice is where the kernel's generic PPP layer is reached.
 const pppDevice = "/dev/ppp"
 
-// A SessionFrame is a received PPP frame: the packet that follows the protocol number.
-type SessionFrame struct {
-	Protocol ppp.Protocol
-	Payload  []byte
-}
-
 // parseSessionFrame splits a PPP frame with a protocol number of two bytes; Payload aliases b.
-func parseSessionFrame(b []byte) (SessionFrame, bool) {
+func parseSessionFrame(b []byte) (ppp.Frame, bool) {
 	if len(b) < 2 {
-		return SessionFrame{}, false
+		return ppp.Frame{}, false
 	}
-	return SessionFrame{Protocol: ppp.Protocol(binary.BigEndian.Uint16(b)), Payload: b[2:]}, true
+	return ppp.Frame{Protocol: ppp.Protocol(binary.BigEndian.Uint16(b)), Payload: b[2:]}, true
 }
 
 // SessionConfig says which session to open: what discovery has found.
@@ -43,7 +37,7 @@ type SessionConfig struct {
 // Session is a PPPoE session in the kernel. The kernel ends it (Frames is closed) when a PADT comes from the access concentrator, and when
 // the Ethernet device goes down or changes its MTU or address.
 type Session struct {
-	*inbox[SessionFrame]
+	*inbox[ppp.Frame]
 	config  SessionConfig
 	socket  *os.File // AF_PPPOX: what is written goes out at once, past the queue of the network device
 	channel *os.File // /dev/ppp
@@ -75,7 +69,7 @@ func openSession(config SessionConfig) (*Session, error) {
 		socket.Close()
 		return nil, err
 	}
-	s := &Session{inbox: newInbox[SessionFrame](), config: config, socket: socket, channel: channel}
+	s := &Session{inbox: newInbox[ppp.Frame](), config: config, socket: socket, channel: channel}
 	if config.Early != nil {
 		// Only now, when the channel receives, can no frame be missing. One that came in between is there twice, which does no harm.
 		frames, err := config.Early.take(config.AC, config.ID)

@@ -40,7 +40,7 @@ func testConfig(t *testing.T) SessionConfig {
 }
 
 // wantFrames takes as many frames as there are and compares them.
-func wantFrames(t *testing.T, frames <-chan SessionFrame, want ...SessionFrame) {
+func wantFrames(t *testing.T, frames <-chan ppp.Frame, want ...ppp.Frame) {
 	t.Helper()
 	for _, w := range want {
 		if diff := cmp.Diff(w, next(t, frames)); diff != "" {
@@ -92,7 +92,7 @@ func TestSessionReceives(t *testing.T) {
 	ac.send(t, session(sessionID, ppp.CHAP, echo('d')))
 	ac.send(t, session(sessionID, ppp.IPCP, echo('e'))) // too early: there is no unit, so the channel keeps it
 	wantFrames(t, s.Frames(),
-		SessionFrame{ppp.LCP, echo('a')}, SessionFrame{ppp.CHAP, echo('d')}, SessionFrame{ppp.IPCP, echo('e')})
+		ppp.Frame{Protocol: ppp.LCP, Payload: echo('a')}, ppp.Frame{Protocol: ppp.CHAP, Payload: echo('d')}, ppp.Frame{Protocol: ppp.IPCP, Payload: echo('e')})
 }
 
 // A frame that is longer than a control frame may be is thrown away, and the next one is received.
@@ -102,7 +102,7 @@ func TestSessionReceivesGiant(t *testing.T) {
 	s := openTestSession(t, testConfig(t))
 	ac.send(t, session(sessionID, ppp.LCP, make([]byte, frameBuffer)))
 	ac.send(t, session(sessionID, ppp.LCP, echo('a')))
-	wantFrames(t, s.Frames(), SessionFrame{ppp.LCP, echo('a')})
+	wantFrames(t, s.Frames(), ppp.Frame{Protocol: ppp.LCP, Payload: echo('a')})
 }
 
 func TestEarlyFrames(t *testing.T) {
@@ -134,9 +134,9 @@ func TestEarlyFrames(t *testing.T) {
 	config.Early = early
 	s := openTestSession(t, config)
 	ac.send(t, session(sessionID, ppp.LCP, echo('z')))
-	var want []SessionFrame
+	var want []ppp.Frame
 	for _, letter := range []byte("23456789z") {
-		want = append(want, SessionFrame{ppp.LCP, echo(letter)})
+		want = append(want, ppp.Frame{Protocol: ppp.LCP, Payload: echo(letter)})
 	}
 	wantFrames(t, s.Frames(), want...)
 }
@@ -170,7 +170,7 @@ func TestSessionEnds(t *testing.T) {
 				}
 				ac.send(t, session(sessionID, ppp.LCP, echo('a')))
 				end(t, ac)
-				wantFrames(t, s.Frames(), SessionFrame{ppp.LCP, echo('a')}) // what came before is not lost
+				wantFrames(t, s.Frames(), ppp.Frame{Protocol: ppp.LCP, Payload: echo('a')}) // what came before is not lost
 				waitClosed(t, s.Frames())
 				want := "the kernel ended session 4660: a PADT came, or line0 went down or changed its MTU or address"
 				if err := s.Err(); err == nil || err.Error() != want {

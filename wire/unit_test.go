@@ -25,10 +25,10 @@ func TestUnitReceivesNetworkControl(t *testing.T) {
 	if l := link(t, "ppp-a"); l.Attrs().Flags&net.FlagUp != 0 || l.Attrs().MTU != 1500 {
 		t.Errorf("the new device has flags %v and MTU %d, want down and 1500", l.Attrs().Flags, l.Attrs().MTU)
 	}
-	wantFrames(t, s.Frames(), SessionFrame{ppp.IPCP, echo('a')})
+	wantFrames(t, s.Frames(), ppp.Frame{Protocol: ppp.IPCP, Payload: echo('a')})
 	for _, protocol := range []ppp.Protocol{ppp.IPCP, ppp.IPv6CP, ccp, mplscp, unknown, ppp.LCP, ppp.PAP} {
 		ac.send(t, session(sessionID, protocol, echo('b')))
-		wantFrames(t, s.Frames(), SessionFrame{protocol, echo('b')})
+		wantFrames(t, s.Frames(), ppp.Frame{Protocol: protocol, Payload: echo('b')})
 	}
 }
 
@@ -62,7 +62,7 @@ func TestUnitCarriesData(t *testing.T) {
 	if diff := cmp.Diff(data, got[:n]); diff != "" {
 		t.Errorf("from the wire (-want +got):\n%s", diff)
 	}
-	wantFrames(t, s.Frames(), SessionFrame{ppp.LCP, echo('a')})
+	wantFrames(t, s.Frames(), ppp.Frame{Protocol: ppp.LCP, Payload: echo('a')})
 
 	_, err = host.WriteTo(data, &packet.Addr{HardwareAddr: net.HardwareAddr{}})
 	must(t, err)

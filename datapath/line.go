@@ -1,0 +1,214 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+)
+
+// LineConfig says which session's packets go through which device.
+type LineConfig struct {
+	Device  string           // to be made, e.g. ppp-a
+	Link    Link             // where the frames go; the Ethernet device must be up
+	AC      net.HardwareAddr // the access concentrator
+	Own     net.HardwareAddr // our address; nil: the Ethernet device's
+	Session uint16           // the session's id, in host byte order
+	MTU     int              // bytes, 1280 to 1500; 0: as much as the Ethernet device allows. It can be set lower on the device later
+}
+
+// Line is a session's network device.
+type Line struct {
+	path  *Path
+	name  string
+	link  Link
+	key   programsSession
+	value programsLine
+	undo  []func() error // of each step that making the line took
+}
+
+// minMTU is what IPv6 needs (RFC 8200 section 5).
+const minMTU = 1280
+
+// CreateLine makes the device of a session: down, without an address, with the MTU given. It carries packets as soon as it is up.
+func (p *Path) CreateLine(config LineConfig) (*Line, error) {
+	l, err := p.createLine(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the device %s of session %d on %v: %w", config.Device, config.Session, config.Link, err)
+	}
+	return l, nil
+}
+
+func (p *Path) createLine(config LineConfig) (*Line, error) {
+	uplink, err := upInterface(config.Link.Ethernet)
+	if err != nil {
+		return nil, err
+	}
+	if err := config.complete(uplink); err != nil {
+		return nil, err
+	}
+	device, port, err := createDevice(config.Device, config.MTU)
+	if err != nil {
+		return nil, err
+	}
+	l := &Line{path: p, name: config.Device, link: config.Link}
+	l.key, l.value = config.entries(uplink, device, port)
+	l.undo = append(l.undo, func() error { return removeDevice(port) })
+	if err := l.connect(); err != nil {
+		return nil, errors.Join(err, l.unwind())
+	}
+	return l, nil
+}
+
+// complete checks the configuration and fills in what was left out.
+func (c *LineConfig) complete(uplink *net.Interface) error {
+	if err := c.Link.check(); err != nil {
+		return err
+	}
+	if c.Own == nil {
+		c.Own = uplink.HardwareAddr
+	}
+	if len(c.AC) != addressLen || len(c.Own) != addressLen || c.AC[0]&1 != 0 {
+		return fmt.Errorf("the addresses %q of the access concentrator and %q of our own: each must be one station's", c.AC, c.Own)
+	}
+	if c.Session == 0 || c.Session == 0xffff {
+		return fmt.Errorf("the session id %#x is reserved (RFC 2516 section 4)", c.Session)
+	}
+	room := uplink.MTU - pppoeHeaderLen - protocolLen
+	if c.MTU == 0 {
+		c.MTU = min(room, maxPacket)
+	}
+	if c.MTU < minMTU || c.MTU > maxPacket {
+		return fmt.Errorf("an MTU of %d: it must be from %d to %d", c.MTU, minMTU, maxPacket)
+	}
+	if c.MTU > room {
+		return fmt.Errorf("an MTU of %d needs one of %d on %s, which has %d (`ip link set %[3]s mtu %[2]d`; RFC 4638)",
+			c.MTU, c.MTU+uplink.MTU-room, uplink.Name, uplink.MTU)
+	}
+	return nil
+}
+
+// entries are what the programs' maps are told of the line.
+func (c *LineConfig) entries(uplink *net.Interface, device, port netlink.Link) (programsSession, programsLine) {
+	key := programsSession{
+		Ethernet: uint32(uplink.Index),
+		Outer:    c.Link.id(0),
+		Inner:    c.Link.id(1),
+		Id:       htons(c.Session),
+		Ac:       [addressLen]byte(c.AC),
+	}
+	value := programsLine{
+		Ethernet: key.Ethernet,
+		Device:   uint32(device.Attrs().Index),
+		Port:     uint32(port.Attrs().Index),
+		Mtu:      uint32(min(uplink.MTU-pppoeHeaderLen-protocolLen, maxPacket)),
+		Id:       key.Id,
+		Address:  [addressLen]byte(device.Attrs().HardwareAddr),
+	}
+	inner := c.Link
+	if len(inner.Tags) > 0 {
+		value.Tag, value.Vlan = htons(inner.Tags[0].tpid()), inner.Tags[0].ID
+		inner.Tags = inner.Tags[1:]
+		value.Inner = uint8(len(inner.Tags))
+	}
+	copy(value.Head[:], inner.head(c.AC, c.Own, etherTypeSession, 0))
+	return key, value
+}
+
+// connect tells the programs of the line. They run only when the maps are complete, so that no frame finds half a line.
+func (l *Line) connect() error {
+	maps, port, ethernet := l.path.programs.programsMaps, l.value.Port, int(l.value.Ethernet)
+	if err := maps.Counts.Update(port, zero(), ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("making its counters: %w", err)
+	}
+	l.undo = append(l.undo, func() error { return maps.Counts.Delete(port) })
+	if err := maps.Ports.Update(port, &l.value, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("telling the eBPF program of the line: %w", err)
+	}
+	l.undo = append(l.undo, func() error { return maps.Ports.Delete(port) })
+	err := maps.Sessions.Update(&l.key, &l.value, ebpf.UpdateNoExist)
+	if errors.Is(err, ebpf.ErrKeyExist) {
+		return fmt.Errorf("another line has this very session open: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("telling the eBPF program of the session: %w", err)
+	}
+	l.undo = append(l.undo, func() error { return maps.Sessions.Delete(&l.key) })
+	detach, err := l.path.attach(int(port), l.path.programs.Up)
+	if err != nil {
+		return err
+	}
+	l.undo = append(l.undo, detach)
+	if err := l.path.acquire(ethernet); err != nil {
+		return fmt.Errorf("on %s: %w", l.link.Ethernet, err)
+	}
+	l.undo = append(l.undo, func() error { return l.path.release(ethernet) })
+	return nil
+}
+
+// Close removes the device and everything that served it alone. A second call does nothing.
+func (l *Line) Close() error {
+	if err := l.unwind(); err != nil {
+		return fmt.Errorf("removing the device %s of the session on %v: %w", l.name, l.link, err)
+	}
+	return nil
+}
+
+// unwind undoes the steps, the last one first.
+func (l *Line) unwind() error {
+	var errs []error
+	for _, undo := range slices.Backward(l.undo) {
+		errs = append(errs, undo())
+	}
+	l.undo = nil
+	return errors.Join(errs...)
+}
+
+// Counters are numbers of packets, and bytes of IP, since the line was made.
+type Counters struct {
+	RxPackets, RxBytes uint64 // down: from the access concentrator
+	TxPackets, TxBytes uint64 // up
+
+	// Packets to the access concentrator that were dropped.
+	TxNotIP   uint64 // neither IPv4 nor IPv6
+	TxTooLong uint64 // longer than 1500 bytes, or than fits the Ethernet device
+	TxFailed  uint64 // the kernel had no memory
+
+	// Session frames of the line that were dropped.
+	BadHeader uint64 // the version, type or code of PPPoE (RFC 2516 section 4)
+	BadLength uint64 // the length says more than there is, or less than a PPP protocol
+	NotIP     uint64 // what is said to be IP is not, or shorter than its header
+	TooLong   uint64 // packets longer than 1500 bytes (RFC 4638)
+	Failed    uint64 // the kernel had no memory
+}
+
+// Counters reads the line's.
+func (l *Line) Counters() (Counters, error) {
+	sum, err := l.path.sum(l.value.Port)
+	if err != nil {
+		return Counters{}, fmt.Errorf("reading the counters of %s: %w", l.name, err)
+	}
+	return Counters{
+		RxPackets: sum.RxPackets, RxBytes: sum.RxBytes, TxPackets: sum.TxPackets, TxBytes: sum.TxBytes,
+		TxNotIP: sum.TxNotIp, TxTooLong: sum.TxTooLong, TxFailed: sum.TxFailed,
+		BadHeader: sum.BadHeader, BadLength: sum.BadLength, NotIP: sum.NotIp, TooLong: sum.TooLong, Failed: sum.Failed,
+	}, nil
+}
+
+// UplinkCounters are numbers of session frames on an Ethernet device that belong to no line.
+type UplinkCounters struct {
+	TooShort uint64 // dropped: not even a PPPoE header
+	Unknown  uint64 // left to the kernel: to this host, but the id, the AC's address or the VLAN is no line's of this Path
+}
+
+// UplinkCounters reads those of the Ethernet device below the line, since the first of the lines that are on it now.
+func (l *Line) UplinkCounters() (UplinkCounters, error) {
+	sum, err := l.path.sum(l.value.Ethernet)
+	if err != nil {
+		return UplinkCounters{}, fmt.Errorf("reading the counters of %s: %w", l.link.Ethernet, err)
+	}
+	return UplinkCounters{TooShort: sum.TooShort, Unknown: sum.Unknown}, nil
+}
