@@ -38,8 +38,8 @@ var rooms = map[string]struct {
 	"syslog":   {},
 	"control":  {imports: "line"},
 
-	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe probe syslog wire"},
-	"cmd/linebond": {imports: "config control daemon kernel probe resolv wire"},
+	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe probe syslog"},
+	"cmd/linebond": {imports: "config control daemon datapath kernel pppoe probe resolv wire"},
 
 	"ppp/ppptest":   {imports: "ppp"},
 	"lab":           {imports: "control"},

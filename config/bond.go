@@ -103,6 +103,7 @@ func (b *bondTable) checkMembers(lines []*lineFile) {
 	case len(own) == 0:
 		b.warnKey("bond", "every line of %s says fallback = true, which has no effect then", b.Device)
 	}
+	b.checkDataplanes(lines)
 	rated := slices.DeleteFunc(own, func(l *lineFile) bool { return l.Upload == 0 || !l.Enabled })
 	if len(rated) < 2 {
 		return
@@ -120,4 +121,20 @@ func (b *bondTable) checkMembers(lines []*lineFile) {
 	b.warnKey("bond", "TEQL gives each line of %s as many packets as the others: "+
 		"with upload %s of %s and %s of %s the %d lines carry %s together%s",
 		b.Device, fast.Upload, fast.Name, slow.Upload, slow.Name, len(rated), total, hint)
+}
+
+// checkDataplanes warns of lines that TEQL takes not together: a device of the
+// kernel's PPP is point-to-point, one of eBPF is not.
+func (b *bondTable) checkDataplanes(lines []*lineFile) {
+	planes := map[string]string{} // a line's name by its data plane
+	for _, l := range lines {
+		if l.Enabled {
+			planes[l.Dataplane] = l.Name
+		}
+	}
+	if ebpf := planes[DataplaneEBPF]; ebpf != "" && len(planes) > 1 {
+		other := cmp.Or(planes[DataplaneKernel], planes[DataplaneAuto])
+		b.warnKey("bond", `TEQL takes no lines of two data planes into one bond: dataplane is "ebpf" for line %s of %s, but not for %s; give both the same`,
+			ebpf, b.Device, other)
+	}
 }

@@ -68,6 +68,10 @@ func TestBondsAndLines(t *testing.T) {
 			`linebond.toml:3:3: warning: bond: teql1 has no line; write bond = "teql1" in the file of each that belongs to it`}},
 		{"rates of 1.3 to 1", bond, "upload = '13mbit'", "upload = '10mbit'", "", "a:teql0 b:teql0 c:teql0", nil},
 		{"rates that do not count", bond, "upload = '20mbit'", "upload = '5mbit'\nfallback = true", "upload = '1mbit'\nenabled = false", "a:teql0 b:teql0 c:teql0", nil},
+		{"eBPF beside auto", bond, "dataplane = 'ebpf'", "", "dataplane = 'ebpf'", "a:teql0 b:teql0 c:teql0", []string{
+			`linebond.toml:1:2: warning: bond: TEQL takes no lines of two data planes into one bond: dataplane is "ebpf" for line c of teql0, but not for b; give both the same`}},
+		{"eBPF alone", bond, "dataplane = 'ebpf'", "dataplane = 'ebpf'", "dataplane = 'kernel'\nenabled = false", "a:teql0 b:teql0 c:teql0", nil},
+		{"auto beside kernel", bond, "dataplane = 'auto'", "dataplane = 'kernel'", "", "a:teql0 b:teql0 c:teql0", nil},
 		{"a bond's device as a line's", bond, "device = 'teql0'", "", "", "b:teql0 c:teql0", []string{
 			"lines.d/a.toml:5:10: device: 'teql0' is the name of a bond's device"}},
 		{"the LAN on the trunk", "[lan]\ninterfaces = 'eth1'", "", "", "", "a: b: c:", nil},

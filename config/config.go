@@ -119,6 +119,7 @@ type Line struct {
 	VLANProtocol string   // 802.1q or 802.1ad, of the outermost tag; "" without VLAN
 	Priority     uint8    // 802.1p of control frames, 0 to 7
 	Device       string   // of the PPP session, e.g. ppp-a
+	Dataplane    string   // of the session's packets: DataplaneAuto, DataplaneKernel or DataplaneEBPF
 
 	Username string
 	Password auth.Secret
@@ -140,6 +141,13 @@ type Line struct {
 	Bond     string // device of the line's bond; "" = it stands by itself
 	Fallback bool   // used only while no other line of the bond is
 }
+
+// The data planes.
+const (
+	DataplaneAuto   = "auto"   // the kernel's where it can be had, else eBPF
+	DataplaneKernel = "kernel" // the kernel's PPPoE and PPP
+	DataplaneEBPF   = "ebpf"
+)
 
 // Keepalive says when a silent line counts as dead: after Failures LCP echo
 // requests, one each Interval, of which none was answered.
@@ -174,6 +182,7 @@ func defaultLine(name string) Line {
 		Name:         name,
 		Enabled:      true,
 		Device:       "ppp-" + name,
+		Dataplane:    DataplaneAuto,
 		Auth:         []auth.Method{auth.MSCHAPv2, auth.CHAPMD5, auth.PAP},
 		MTU:          1500,
 		Keepalive:    Keepalive{Interval: time.Second, Failures: 5},
@@ -192,10 +201,14 @@ type VLANDevice struct {
 }
 
 // VLANDevices returns the VLAN devices below the line, the outermost tag's
-// first: none, one or two. Where a name would be too long for Linux, as much is
+// first: none, one or two. With eBPF there is none, since the tags are written
+// without. Where a name would be too long for Linux, as much is
 // kept of the end of the interface's name as fits, for there names differ: VLAN
 // 101 on enx001122334455 is 01122334455.101.
 func (l Line) VLANDevices() []VLANDevice {
+	if l.Dataplane == DataplaneEBPF {
+		return nil
+	}
 	var devices []VLANDevice
 	parent, suffix, protocol := l.Interface, "", l.VLANProtocol
 	for _, id := range l.VLAN {
@@ -209,7 +222,7 @@ func (l Line) VLANDevices() []VLANDevice {
 }
 
 // Link returns the name of the Ethernet device that PPPoE runs on: eth1,
-// eth1.101 or eth1.100.101, shortened as VLANDevices says.
+// eth1.101 or eth1.100.101, shortened as VLANDevices says; with eBPF, eth1.
 func (l Line) Link() string {
 	if devices := l.VLANDevices(); len(devices) > 0 {
 		return devices[len(devices)-1].Name

@@ -23,6 +23,7 @@ func TestVLANDevices(t *testing.T) {
 			[]VLANDevice{{"eth1.101", "eth1", 101, "802.1q"}}, "eth1.101"},
 		{"two", Line{Interface: "eth1", VLAN: []uint16{100, 101}, VLANProtocol: "802.1ad"},
 			[]VLANDevice{{"eth1.100", "eth1", 100, "802.1ad"}, {"eth1.100.101", "eth1.100", 101, "802.1q"}}, "eth1.100.101"},
+		{"eBPF", Line{Interface: "eth1", VLAN: []uint16{101}, Dataplane: DataplaneEBPF}, nil, "eth1"},
 		{"just fits", Line{Interface: "enp0s31f6", VLAN: []uint16{10101}},
 			[]VLANDevice{{Name: "enp0s31f6.10101", Parent: "enp0s31f6", ID: 10101}}, "enp0s31f6.10101"},
 		{"too long", Line{Interface: "enx001122334455", VLAN: []uint16{4000, 101}},

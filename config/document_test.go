@@ -9,7 +9,7 @@ import (
 )
 
 // lineKeyNames is what a message says is allowed in a line file.
-const lineKeyNames = "enabled, interface, vlan, vlan_protocol, priority, device, " +
+const lineKeyNames = "enabled, interface, vlan, vlan_protocol, priority, device, dataplane, " +
 	"username, password, password_file, auth, service_name, ac_name, host_uniq, mtu, " +
 	"keepalive.interval, keepalive.failures, upload, download, ipv6, default_route, metric, bond, fallback"
 

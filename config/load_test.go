@@ -60,6 +60,7 @@ vlan = [100, 101]
 vlan_protocol = "802.1q"
 priority = 6
 device = "wan"
+dataplane = "ebpf"
 username = "ü@isp.example"
 password_file = "../secrets/a"
 auth = ["chap", "pap"]
@@ -92,17 +93,17 @@ metric = 0x64
 		Health: Health{Failures: 3, RejoinAfter: 5 * time.Second},
 		Lines: []Line{{
 			Name: "a", Enabled: false,
-			Interface: "eth1", VLAN: []uint16{100, 101}, VLANProtocol: "802.1q", Priority: 6, Device: "wan",
+			Interface: "eth1", VLAN: []uint16{100, 101}, VLANProtocol: "802.1q", Priority: 6, Device: "wan", Dataplane: DataplaneEBPF,
 			Username: "ü@isp.example", Password: auth.NewSecret("hunter2 "), Auth: []auth.Method{auth.CHAPMD5, auth.PAP},
 			ServiceName: "internet", ACName: "ac1", HostUniq: []byte{0x0a, 0x1b},
 			MTU: 1492, Keepalive: Keepalive{Interval: 500 * time.Millisecond, Failures: 10},
 			Upload: 18_500_000, Download: 16_000_000, Metric: 100,
 		}, {
-			Name: "a-b", Enabled: true, Interface: "eth1", Device: "ppp-a-b",
+			Name: "a-b", Enabled: true, Interface: "eth1", Device: "ppp-a-b", Dataplane: DataplaneAuto,
 			Username: "user", Password: auth.NewSecret("hunter2"), Auth: []auth.Method{auth.MSCHAPv2, auth.CHAPMD5, auth.PAP},
 			MTU: 1500, Keepalive: Keepalive{Interval: time.Second, Failures: 5}, IPv6: true, DefaultRoute: true, Metric: 200,
 		}, {
-			Name: "c", Enabled: true, Interface: "eth2", VLAN: []uint16{7}, VLANProtocol: "802.1q", Device: "ppp-c",
+			Name: "c", Enabled: true, Interface: "eth2", VLAN: []uint16{7}, VLANProtocol: "802.1q", Device: "ppp-c", Dataplane: DataplaneAuto,
 			Username: "user", Password: auth.NewSecret("hunter2"), Auth: []auth.Method{auth.PAP},
 			MTU: 1500, Keepalive: Keepalive{Interval: time.Second, Failures: 3}, IPv6: true, DefaultRoute: true, Metric: 200,
 		}},

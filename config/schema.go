@@ -79,6 +79,7 @@ func lineKeys(l *lineFile) []key {
 		{name: "vlan_protocol", set: into(&l.VLANProtocol, choice("802.1q", "802.1ad"))},
 		{name: "priority", set: into(&l.Priority, integer[uint8](0, 7))},
 		{name: "device", set: into(&l.Device, deviceName)},
+		{name: "dataplane", set: into(&l.Dataplane, choice(DataplaneAuto, DataplaneKernel, DataplaneEBPF))},
 		{name: "username", set: into(&l.Username, text(1, maxUsername))},
 		{name: "password", secret: true, set: into(&l.Password, secret)},
 		{name: "password_file", secret: true, set: into(&l.passwordFile, text(1, maxPath))},

@@ -27,21 +27,23 @@ type Status struct {
 
 // Line is one line. Durations are in seconds, sizes in bytes.
 type Line struct {
-	Name     string     `json:"name"`
-	State    string     `json:"state"`
-	Reason   string     `json:"reason"`
-	Since    time.Time  `json:"since"`
-	Device   string     `json:"device"`
-	Link     string     `json:"link"`
-	Session  *Session   `json:"session,omitempty"`
-	IPv4     *IPv4      `json:"ipv4,omitempty"`
-	IPv6     *IPv6      `json:"ipv6,omitempty"`
-	Echo     Echo       `json:"echo"`
-	Traffic  *Traffic   `json:"traffic,omitempty"`
-	Rates    *Rates     `json:"rates,omitempty"`
-	NextDial *time.Time `json:"next_dial,omitempty"`
-	Failures int        `json:"failures"`
-	Counters Counters   `json:"counters"`
+	Name      string            `json:"name"`
+	State     string            `json:"state"`
+	Reason    string            `json:"reason"`
+	Since     time.Time         `json:"since"`
+	Device    string            `json:"device"`
+	Link      string            `json:"link"`
+	Dataplane string            `json:"dataplane"` // "kernel" or "ebpf"
+	Session   *Session          `json:"session,omitempty"`
+	IPv4      *IPv4             `json:"ipv4,omitempty"`
+	IPv6      *IPv6             `json:"ipv6,omitempty"`
+	Echo      Echo              `json:"echo"`
+	Traffic   *Traffic          `json:"traffic,omitempty"`
+	Rates     *Rates            `json:"rates,omitempty"`
+	NextDial  *time.Time        `json:"next_dial,omitempty"`
+	Failures  int               `json:"failures"`
+	Counters  Counters          `json:"counters"`
+	Dropped   map[string]uint64 `json:"dropped,omitempty"` // packets of the session that the eBPF data plane has not carried, by the reason
 }
 
 // Session is the PPPoE session.

@@ -57,7 +57,12 @@ func everyState() Status {
 	s := Status{Version: "v1.2.3", Started: ago(51 * time.Hour), Bonds: []Bond{}}
 	for _, status := range statuses {
 		status.Device, status.Link = "ppp-"+status.Name, "eth1.101"
-		s.Lines = append(s.Lines, FromLine(status))
+		l := FromLine(status)
+		l.Dataplane = "kernel"
+		if l.Name == "six" {
+			l.Dataplane, l.Dropped = "ebpf", map[string]uint64{"tx_too_long": 7, "rx_bad_length": 0}
+		}
+		s.Lines = append(s.Lines, l)
 	}
 	s.Lines[0].Traffic = &Traffic{RxBytes: 123456789, TxBytes: 9876543, RxPackets: 100000, TxPackets: 90000}
 	return s

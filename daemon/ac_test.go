@@ -10,13 +10,13 @@ import (
 	"sync"
 
 	"linebond/auth"
+	"linebond/config"
 	"linebond/ipcp"
 	"linebond/ipv6cp"
 	"linebond/lcp"
 	"linebond/netstate"
 	"linebond/ppp"
 	"linebond/pppoe"
-	"linebond/wire"
 )
 
 const (
@@ -37,13 +37,15 @@ type fakeAC struct {
 	deafTo   string     // likewise, the session of this device alone
 	address  netip.Addr // of all sessions; not valid: each has its own
 	padts    []uint16
+	cleanups int // of what an earlier process left behind
 	server   *pppoe.Server
 	peers    map[uint16]*peer
 	sockets  []*fakeDiscovery
 	sessions map[uint16]*fakeSession
 	early    map[uint16][]ppp.Frame
 	block    chan struct{} // OpenSession waits for it to be closed
-	refuse   struct{ early, session, unit error }
+	refuse   struct{ early, session, unit, plane, cleanup error }
+	dropped  map[string]uint64 // what sessions tell
 }
 
 // peer is the AC's end of a session.
@@ -193,7 +195,8 @@ type fakeDiscovery struct {
 	err    error
 }
 
-func (a *fakeAC) openDiscovery(device string, _ uint8) (Discovery, error) {
+func (a *fakeAC) OpenDiscovery(l config.Line) (Discovery, error) {
+	device := l.Link()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if info, err := a.host.Link(device); err != nil || !info.Carrier {
@@ -230,7 +233,20 @@ type fakeEarly struct{}
 
 func (fakeEarly) Close() error { return nil }
 
-func (a *fakeAC) openEarly(string) (Early, error) {
+// Choose gives eBPF to a line that asks for it.
+func (a *fakeAC) Choose(l config.Line) (dataplane, reason string, lack error) {
+	if l.Dataplane == config.DataplaneAuto {
+		return config.DataplaneKernel, "for a test", a.refuse.plane
+	}
+	return l.Dataplane, "as configured", a.refuse.plane
+}
+
+func (a *fakeAC) Cleanup() error {
+	a.cleanups++
+	return a.refuse.cleanup
+}
+
+func (a *fakeAC) OpenEarly(config.Line) (Early, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return fakeEarly{}, a.refuse.early
@@ -244,7 +260,7 @@ type fakeSession struct {
 	err    error
 }
 
-func (a *fakeAC) openSession(cfg wire.SessionConfig, _ Early) (Session, error) {
+func (a *fakeAC) OpenSession(_ config.Line, cfg pppoe.Session, _ Early) (Session, error) {
 	a.mu.Lock()
 	block := a.block
 	a.mu.Unlock()
@@ -288,6 +304,8 @@ func (s *fakeSession) CreateUnit(name string) error {
 	})
 	return nil
 }
+
+func (s *fakeSession) Dropped() (map[string]uint64, error) { return s.ac.dropped, nil }
 
 func (s *fakeSession) Frames() <-chan ppp.Frame { return s.frames }
 func (s *fakeSession) Err() error               { return s.err }

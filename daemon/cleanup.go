@@ -9,16 +9,23 @@ import (
 	"linebond/netstate"
 )
 
+// Leftover is something else that a daemon which has died left in the kernel:
+// datapath.Leftover. It prints as a command that would do what Remove does.
+type Leftover interface {
+	fmt.Stringer
+	Remove() error
+}
+
 // Cleanup takes away what a daemon that has died left in the kernel, about as
 // the commands would that it writes to out. What is ours the kernel's marks
 // tell. A dry run takes nothing away.
-func Cleanup(host Host, dryRun bool, out io.Writer) error {
+func Cleanup[L Leftover](host Host, left []L, dryRun bool, out io.Writer) error {
 	have, unread := host.Observe(netstate.State{})
 	if unread != nil && !errors.As(unread, new(*kernel.TableError)) {
 		return unread
 	}
 	ops := netstate.Diff(netstate.State{}, have)
-	if len(ops) == 0 && unread == nil {
+	if len(ops)+len(left) == 0 && unread == nil {
 		_, err := fmt.Fprintln(out, "nothing of linebond's is in the kernel")
 		return err
 	}
@@ -29,6 +36,17 @@ func Cleanup(host Host, dryRun bool, out io.Writer) error {
 	}
 	if !dryRun {
 		if err := host.Apply(ops); err != nil {
+			return errors.Join(err, unread)
+		}
+	}
+	for _, l := range left {
+		if _, err := fmt.Fprintln(out, l); err != nil {
+			return err
+		}
+		if dryRun {
+			continue
+		}
+		if err := l.Remove(); err != nil {
 			return errors.Join(err, unread)
 		}
 	}

@@ -130,6 +130,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.options.Effects.Planes.Cleanup(); err != nil {
+		d.log.Warn("cleaning up after the last run", zap.Error(err))
+	}
 	d.log.Info("started", zap.String("version", d.options.Version), zap.String("config", d.options.ConfigDir), zap.Int("lines", len(d.config.Lines)))
 	go d.publisher.run()
 	go d.pings.Run(d.live)

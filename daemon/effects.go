@@ -5,26 +5,36 @@ import (
 	"net"
 	"net/netip"
 
+	"linebond/config"
 	"linebond/kernel"
 	"linebond/netstate"
 	"linebond/ppp"
 	"linebond/pppoe"
 	"linebond/probe"
-	"linebond/wire"
 )
 
-// Effects are the daemon's hands: package wire, kernel, probe and resolv, or
-// fakes.
+// Effects are the daemon's hands: packages wire, datapath, kernel, probe and
+// resolv, or fakes.
 type Effects struct {
-	RuntimeDir    string
-	IPv6          bool // the kernel has it, and it is not switched off
-	CPUs          int
-	Host          Host
-	Resolvers     Resolvers
-	OpenDiscovery func(device string, priority uint8) (Discovery, error)
-	OpenEarly     func(device string) (Early, error)
-	OpenSession   func(wire.SessionConfig, Early) (Session, error)
-	OpenProber    func() (probe.Sender, error)
+	RuntimeDir string
+	IPv6       bool // the kernel has it, and it is not switched off
+	CPUs       int
+	Host       Host
+	Resolvers  Resolvers
+	Planes     Planes
+	OpenProber func() (probe.Sender, error)
+}
+
+// Planes are the data planes: package wire for the kernel's, package datapath
+// for eBPF. Which one opens something for a line is for its Dataplane to say.
+type Planes interface {
+	// Choose returns the data plane of a line whose file may say "auto", why,
+	// and what it lacks: then the line cannot be dialled for now.
+	Choose(config.Line) (dataplane, reason string, lack error)
+	OpenDiscovery(config.Line) (Discovery, error)
+	OpenEarly(config.Line) (Early, error)
+	OpenSession(config.Line, pppoe.Session, Early) (Session, error)
+	Cleanup() error // of what an earlier process left behind
 }
 
 // Host is the kernel's networking: kernel.Kernel.
@@ -43,7 +53,7 @@ type Resolvers interface {
 	Cleanup() error             // of what an earlier process left behind
 }
 
-// Discovery is a socket for discovery frames: wire.Discovery.
+// Discovery is a socket for discovery frames: wire.Discovery, or datapath's.
 type Discovery interface {
 	Send(dst net.HardwareAddr, payload []byte) error
 	Frames() <-chan pppoe.Frame
@@ -51,14 +61,21 @@ type Discovery interface {
 	Close() error
 }
 
-// Early catches frames of a session that is not open yet: wire.Early.
+// Early catches frames of a session that is not open yet: wire.Early, or
+// datapath's.
 type Early interface{ Close() error }
 
-// Session is a PPPoE session: wire.Session.
+// Session is a PPPoE session: wire.Session, or datapath's.
 type Session interface {
 	Send(protocol ppp.Protocol, packet []byte) error
 	CreateUnit(name string) error
 	Frames() <-chan ppp.Frame
 	Err() error // why Frames was closed
 	Close() error
+}
+
+// dropper is a Session that counts what its data plane drops, by the reason:
+// datapath.Session. The kernel's PPPoE does not tell.
+type dropper interface {
+	Dropped() (map[string]uint64, error)
 }

@@ -21,6 +21,7 @@ func (d *Daemon) start(lines ...config.Line) {
 			d.log.Info("IPv6 is switched off in this kernel", zap.String("line", c.Name))
 			c.IPv6 = false
 		}
+		c.Dataplane = d.choosePlane(c)
 		w := newWorker(c, d.options.Effects, d.log.Logger, d.announce)
 		d.workers[c.Name] = w
 		started = append(started, w)
@@ -32,6 +33,18 @@ func (d *Daemon) start(lines ...config.Line) {
 			d.finished <- w
 		}()
 	}
+}
+
+// choosePlane returns a line's data plane, and logs it.
+func (d *Daemon) choosePlane(c config.Line) string {
+	dataplane, reason, lack := d.options.Effects.Planes.Choose(c)
+	about := []zap.Field{zap.String("line", c.Name), zap.String("dataplane", dataplane), zap.String("reason", reason)}
+	if lack != nil {
+		d.log.Error("data plane", append(about, zap.Error(lack))...)
+	} else {
+		d.log.Info("data plane", about...)
+	}
+	return dataplane
 }
 
 // announce tells the supervisor that a line's status is new.

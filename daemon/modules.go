@@ -19,8 +19,12 @@ type ModuleLoader interface {
 // can, and writes to out which those are. nf_tables and its parts the kernel
 // loads by itself when they are asked for.
 func LoadModules(loader ModuleLoader, c *config.Config, out io.Writer) error {
-	names := []string{"pppoe"}
-	if slices.ContainsFunc(c.Lines, func(l config.Line) bool { return len(l.VLAN) > 0 }) {
+	var names []string
+	ofKernel := slices.DeleteFunc(slices.Clone(c.Lines), func(l config.Line) bool { return l.Dataplane == config.DataplaneEBPF })
+	if len(ofKernel) > 0 || len(c.Lines) == 0 {
+		names = append(names, "pppoe")
+	}
+	if slices.ContainsFunc(ofKernel, func(l config.Line) bool { return len(l.VLAN) > 0 }) {
 		names = append(names, "8021q")
 	}
 	var bonds []string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"linebond/pppoe"
 )
@@ -15,6 +16,7 @@ import (
 // over, or it may not answer for half an hour.
 type saved struct {
 	Link    string
+	VLAN    []uint16 `json:",omitempty"`
 	Session pppoe.Session
 }
 
@@ -26,7 +28,7 @@ func (w *worker) sessionFile() string {
 }
 
 func (w *worker) saveSession(s pppoe.Session) error {
-	text, err := json.Marshal(saved{w.cfg.Link(), s})
+	text, err := json.Marshal(saved{w.cfg.Link(), w.cfg.VLAN, s})
 	if err != nil {
 		return fmt.Errorf("keeping the session: %w", err)
 	}
@@ -68,7 +70,7 @@ func (w *worker) loadSession() *pppoe.Session {
 		w.check(fmt.Errorf("reading the last session: %w", err))
 		return nil
 	}
-	if s.Link != w.cfg.Link() {
+	if s.Link != w.cfg.Link() || !slices.Equal(s.VLAN, w.cfg.VLAN) {
 		return nil
 	}
 	return &s.Session

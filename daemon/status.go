@@ -33,8 +33,9 @@ func (d *Daemon) Status(ctx context.Context) (control.Status, error) {
 	lines := map[string]line.Status{}
 	for _, w := range workers {
 		status := w.status(ctx)
-		lines[status.Name] = status
-		l := control.FromLine(status)
+		lines[status.Name] = status.Status
+		l := control.FromLine(status.Status)
+		l.Dataplane, l.Dropped = w.cfg.Dataplane, status.dropped
 		if status.Session != nil && status.Session.MTU != 0 {
 			l.Traffic, l.Rates = readings.traffic(status.Device), readings.rates(status.Device)
 		}

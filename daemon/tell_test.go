@@ -45,6 +45,7 @@ func TestLife(t *testing.T) {
 			}
 		}
 		want := []string{
+			"info data plane: for a test",
 			"info waiting: starting",
 			"info discovery: dialling",
 			"info establish: session given",

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,6 @@ import (
 	"linebond/line"
 	"linebond/ppp"
 	"linebond/pppoe"
-	"linebond/wire"
 )
 
 // worker is the goroutine that owns one line: it turns what happens into the
@@ -30,10 +30,11 @@ type worker struct {
 	halted bool
 
 	line    *line.Line
+	link    line.Link // as it was last told
 	events  chan line.Event
 	links   newest[line.Link]
 	stop    newest[line.Cause]
-	queries chan chan line.Status
+	queries chan chan report
 	done    chan struct{}
 	latest  atomic.Pointer[line.Status]
 
@@ -65,7 +66,7 @@ func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func()) *wor
 		events:  make(chan line.Event),
 		links:   make(newest[line.Link], 1),
 		stop:    make(newest[line.Cause], 1),
-		queries: make(chan chan line.Status),
+		queries: make(chan chan report),
 		done:    make(chan struct{}),
 	}
 	w.keep(w.line.Status())
@@ -82,7 +83,7 @@ func (w *worker) run(ctx context.Context) {
 	defer w.closeSockets()
 	select {
 	case link := <-w.links:
-		w.handle(line.LinkChanged{Link: link})
+		w.linkChanged(link)
 	default: // there is no such device, as the line believes already
 	}
 	w.handle(line.Start{Stale: w.loadSession()})
@@ -98,13 +99,13 @@ func (w *worker) run(ctx context.Context) {
 				w.handle(e)
 			}
 		case link := <-w.links:
-			w.handle(line.LinkChanged{Link: link})
+			w.linkChanged(link)
 		case f, ok := <-discoveryFrames(w.discovery):
 			w.discoveryFrame(f, ok)
 		case f, ok := <-sessionFrames(w.session):
 			w.sessionFrame(f, ok)
 		case reply := <-w.queries:
-			reply <- w.line.Status()
+			reply <- w.report()
 		}
 	}
 }
@@ -160,17 +161,45 @@ func (w *worker) tellLink(link line.Link) {
 	}
 }
 
+// report is what a worker tells of its line.
+type report struct {
+	line.Status
+	dropped map[string]uint64 // by the session's data plane, by the reason; nil: it does not tell
+}
+
+func (w *worker) report() report {
+	r := report{Status: w.line.Status()}
+	if s, ok := w.session.(dropper); ok {
+		var err error
+		r.dropped, err = s.Dropped()
+		w.check(err)
+	}
+	return r
+}
+
 // status asks the worker for the line's state of this moment; a worker that is
 // busy until ctx ends has the last one that it told.
-func (w *worker) status(ctx context.Context) line.Status {
-	reply := make(chan line.Status, 1)
+func (w *worker) status(ctx context.Context) report {
+	reply := make(chan report, 1)
 	select {
 	case w.queries <- reply:
 		return <-reply
 	case <-w.done:
 	case <-ctx.Done():
 	}
-	return *w.latest.Load()
+	return report{Status: *w.latest.Load()}
+}
+
+// linkChanged tells the line of the Ethernet device. A session ends with the
+// MTU that it was agreed upon for, as the kernel's PPPoE has it.
+func (w *worker) linkChanged(link line.Link) {
+	changed := w.link.MTU != link.MTU && link.Exists
+	w.link = link
+	w.handle(line.LinkChanged{Link: link})
+	if changed && w.session != nil {
+		w.closeSession()
+		w.handle(line.SessionLost{Err: fmt.Errorf("the MTU of %s is now %d", w.cfg.Link(), link.MTU)})
+	}
 }
 
 func (w *worker) discoveryFrame(f pppoe.Frame, ok bool) {
@@ -252,10 +281,13 @@ func (w *worker) check(err error) {
 
 func (w *worker) openDiscovery() {
 	w.closeDiscovery()
-	discovery, err := w.effects.OpenDiscovery(w.cfg.Link(), w.cfg.Priority)
+	discovery, err := w.effects.Planes.OpenDiscovery(w.cfg)
 	if err == nil {
 		w.discovery = discovery
-		w.early, err = w.effects.OpenEarly(w.cfg.Link())
+		var early Early
+		if early, err = w.effects.Planes.OpenEarly(w.cfg); err == nil {
+			w.early = early
+		}
 	}
 	if err != nil {
 		w.pending = append(w.pending, line.DiscoveryFailed{Err: err})
@@ -263,9 +295,7 @@ func (w *worker) openDiscovery() {
 }
 
 func (w *worker) openSession(a line.OpenSession) {
-	session, err := w.effects.OpenSession(wire.SessionConfig{
-		Device: w.cfg.Link(), AC: a.Session.AC, ID: a.Session.ID, Priority: w.cfg.Priority,
-	}, w.early)
+	session, err := w.effects.Planes.OpenSession(w.cfg, a.Session, w.early)
 	w.closeEarly()
 	if err != nil {
 		w.pending = append(w.pending, line.SessionFailed{Err: err})

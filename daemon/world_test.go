@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 		Log: &Log{Logger: zap.New(core), level: level}, Reload: w.reload,
 		Effects: Effects{
 			RuntimeDir: filepath.Join(dir, "run"), IPv6: true, CPUs: 1, Host: w.host, Resolvers: w.resolvers,
-			OpenDiscovery: w.ac.openDiscovery, OpenEarly: w.ac.openEarly, OpenSession: w.ac.openSession,
+			Planes: w.ac,
 		},
 	}
 	return w

@@ -7,6 +7,7 @@ import (
 
 	"linebond/control"
 	"linebond/daemon"
+	"linebond/datapath"
 	"linebond/kernel"
 )
 
@@ -31,7 +32,11 @@ func cleanupCommand(p *paths) *cobra.Command {
 				return err
 			}
 			defer k.Close()
-			return daemon.Cleanup(k, dryRun, c.OutOrStdout())
+			left, err := datapath.Leftovers()
+			if err != nil {
+				return err
+			}
+			return daemon.Cleanup(k, left, dryRun, c.OutOrStdout())
 		},
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done")

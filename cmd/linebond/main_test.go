@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"linebond/control"
-	"linebond/wire"
 )
 
 // call runs the command line in this process and returns what it prints, and
@@ -252,7 +252,7 @@ func TestBinary(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	missing, alone := "no line can be used: see `linebond check`", false // the log may be on stderr as well
-	if err := wire.Available(); err != nil {
+	if err := newPlanes().available(); err != nil {
 		missing, alone = err.Error(), true
 	}
 	none := filepath.Join(dir, "none")
@@ -272,7 +272,7 @@ func TestBinary(t *testing.T) {
 			t.Errorf("%s: %v", c.verb, err)
 		}
 		lines := strings.Split(strings.TrimSuffix(stderr.String(), "\n"), "\n")
-		if last := lines[len(lines)-1]; last != "linebond: "+c.stderr || c.alone && len(lines) > 1 || stdout.String() != c.stdout {
+		if !slices.Contains(lines, "linebond: "+c.stderr) || c.alone && len(lines) > 1 || stdout.String() != c.stdout {
 			t.Errorf("%s: stdout %q, stderr\n%s", c.verb, &stdout, &stderr)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	"linebond/kernel"
 	"linebond/probe"
 	"linebond/resolv"
-	"linebond/wire"
 )
 
 func runCommand(p *paths) *cobra.Command {
@@ -35,7 +34,8 @@ func runCommand(p *paths) *cobra.Command {
 const gcPercent = 25
 
 func runDaemon(ctx context.Context, p *paths) error {
-	if err := wire.Available(); err != nil {
+	planes := newPlanes()
+	if err := planes.available(); err != nil {
 		return err
 	}
 	debug.SetGCPercent(gcPercent)
@@ -53,7 +53,7 @@ func runDaemon(ctx context.Context, p *paths) error {
 	err = daemon.Run(ctx, daemon.Options{
 		ConfigDir: p.config, Config: cfg, Problems: problems, RuntimeDir: p.runtime,
 		Version: version(), Log: log, Reload: reload,
-		Effects: effects(p.runtime, k, publisher(p.runtime, cfg.DNS.System, log)),
+		Effects: effects(p.runtime, k, publisher(p.runtime, cfg.DNS.System, log), planes),
 	})
 	return errors.Join(err, log.Close())
 }
@@ -76,31 +76,9 @@ func publisher(runtimeDir, system string, log *daemon.Log) *resolv.Publisher {
 }
 
 // effects are the real ones.
-func effects(runtimeDir string, host daemon.Host, resolvers daemon.Resolvers) daemon.Effects {
+func effects(runtimeDir string, host daemon.Host, resolvers daemon.Resolvers, planes daemon.Planes) daemon.Effects {
 	return daemon.Effects{
-		RuntimeDir: runtimeDir, IPv6: hasIPv6(), CPUs: kernel.CPUs(), Host: host, Resolvers: resolvers,
-		OpenDiscovery: func(device string, priority uint8) (daemon.Discovery, error) {
-			d, err := wire.OpenDiscovery(device, priority)
-			if err != nil {
-				return nil, err
-			}
-			return d, nil
-		},
-		OpenEarly: func(device string) (daemon.Early, error) {
-			e, err := wire.OpenEarly(device)
-			if err != nil {
-				return nil, err
-			}
-			return e, nil
-		},
-		OpenSession: func(cfg wire.SessionConfig, early daemon.Early) (daemon.Session, error) {
-			cfg.Early, _ = early.(*wire.Early)
-			s, err := wire.OpenSession(cfg)
-			if err != nil {
-				return nil, err
-			}
-			return s, nil
-		},
+		RuntimeDir: runtimeDir, IPv6: hasIPv6(), CPUs: kernel.CPUs(), Host: host, Resolvers: resolvers, Planes: planes,
 		OpenProber: func() (probe.Sender, error) {
 			p, err := probe.Open()
 			if err != nil {
