@@ -43,6 +43,8 @@ var rooms = map[string]struct {
 
 	"ppp/ppptest":   {imports: "ppp"},
 	"lab":           {imports: "control"},
+	"lab/internet":  {},
+	"lab/modem":     {},
 	"lab/vm":        {},
 	"lab/vm/init":   {},
 	"wire/hosttest": {},

@@ -1,0 +1,162 @@
+package internet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPages(t *testing.T) {
+	s := newSpace(t)
+	s.serve(t, server4)
+	s.serve(t, server6)
+	from := func(local string) Dialer {
+		return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			err = s.do(func() (err error) {
+				dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(local))}
+				conn, err = dialer.DialContext(ctx, network, address)
+				return err
+			})
+			return conn, err
+		}
+	}
+	for _, test := range []struct {
+		from, method, url, body string
+		status                  int
+		want                    string
+	}{
+		{"127.0.0.5:4000", "GET", "http://192.0.2.1/", "", 200,
+			"This is the internet of linebond's lab, at 192.0.2.1.\nYou have come from 127.0.0.5:4000.\n"},
+		{"[::1]:4000", "GET", "http://[2001:db8::1]/", "", 200,
+			"This is the internet of linebond's lab, at 2001:db8::1.\nYou have come from [::1]:4000.\n"},
+		{"127.0.0.5:4001", "GET", "http://192.0.2.1/address", "", 200, "127.0.0.5\n"},
+		{"127.0.0.5:4002", "GET", "http://192.0.2.1/download?bytes=3", "", 200, "\x00\x00\x00"},
+		{"127.0.0.5:4003", "GET", "http://192.0.2.1/download?bytes=0", "", 200, ""},
+		{"127.0.0.5:4004", "GET", "http://192.0.2.1/download?bytes=-1", "", 400, "bytes is \"-1\": it must be a number of bytes\n"},
+		{"127.0.0.5:4005", "GET", "http://192.0.2.1/download?bytes=many", "", 400, "bytes is \"many\": it must be a number of bytes\n"},
+		{"127.0.0.5:4006", "POST", "http://192.0.2.1/upload", "five.", 200, "5\n"},
+		{"127.0.0.5:4007", "GET", "http://192.0.2.1/nothing", "", 404, "404 page not found\n"},
+	} {
+		t.Run(test.method+" "+test.url, func(t *testing.T) {
+			request, err := http.NewRequest(test.method, test.url, strings.NewReader(test.body))
+			must(t, err)
+			response, err := from(test.from).client().Do(request)
+			must(t, err)
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if response.StatusCode != test.status || string(body) != test.want || err != nil {
+				t.Errorf("got  %d %q, %v\nwant %d %q", response.StatusCode, body, err, test.status, test.want)
+			}
+		})
+	}
+}
+
+func TestSeenAs(t *testing.T) {
+	s := newSpace(t)
+	s.serve(t, server4)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if got, err := SeenAs(ctx, s.dial, server4); got != server4 || err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+	want := `asking 2001:db8::1 for our address: Get "http://[2001:db8::1]:80/address": dial tcp [2001:db8::1]:80: connect: connection refused`
+	if got, err := SeenAs(ctx, s.dial, server6); err == nil || err.Error() != want {
+		t.Errorf("got  %v, %v\nwant %v", got, err, want)
+	}
+}
+
+func TestEchoTCP(t *testing.T) {
+	s := newSpace(t)
+	s.serve(t, server6)
+	conn, err := s.dial(t.Context(), "tcp", "[2001:db8::1]:7")
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	for _, text := range []string{"one", "two"} {
+		_, err := conn.Write([]byte(text))
+		must(t, err)
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != text {
+			t.Errorf("got %q, %v, want %q", got, err, text)
+		}
+	}
+}
+
+func TestServeErrors(t *testing.T) {
+	s := newSpace(t)
+	first := s.serve(t, server4)
+	for _, test := range []struct{ addr, want string }{
+		{"192.0.2.1", "serving as the internet at 192.0.2.1: listen tcp 192.0.2.1:80: bind: address already in use"},
+		{"192.0.2.2", "serving as the internet at 192.0.2.2: listen tcp 192.0.2.2:80: bind: cannot assign requested address"},
+	} {
+		err := s.do(func() error {
+			_, err := Serve(netip.MustParseAddr(test.addr))
+			return err
+		})
+		if err == nil || err.Error() != test.want {
+			t.Errorf("got  %v\nwant %s", err, test.want)
+		}
+	}
+	must(t, first.Close())
+	s.serve(t, server4)
+}
+
+// What is half open when another port is taken is closed again.
+func TestServeTaken(t *testing.T) {
+	s := newSpace(t)
+	var taken net.PacketConn
+	must(t, s.do(func() (err error) {
+		taken, err = net.ListenPacket("udp4", "192.0.2.1:7")
+		return err
+	}))
+	err := s.do(func() error {
+		_, err := Serve(server4)
+		return err
+	})
+	want := "serving as the internet at 192.0.2.1: listen udp 192.0.2.1:7: bind: address already in use"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	must(t, taken.Close())
+	s.serve(t, server4)
+}
+
+// Close ends what clients would have gone on for ever, and waits for it.
+func TestServerClose(t *testing.T) {
+	s := newSpace(t)
+	server := s.serve(t, server4)
+	down, up := StartDownload(s.dial, server4, 0), StartUpload(s.dial, server4)
+	defer down.Close()
+	defer up.Close()
+	echo, err := s.dial(t.Context(), "tcp", "192.0.2.1:7")
+	must(t, err)
+	defer echo.Close()
+	_, err = echo.Write([]byte("x"))
+	must(t, err)
+	_, err = echo.Read(make([]byte, 1))
+	must(t, err)
+	eventually(t, func() error {
+		if down.Bytes() == 0 || up.Bytes() == 0 {
+			return fmt.Errorf("%d bytes down, %d up", down.Bytes(), up.Bytes())
+		}
+		return nil
+	})
+	must(t, server.Close())
+	must(t, server.Close())
+	stacks := make([]byte, 1<<20)
+	if stacks = stacks[:runtime.Stack(stacks, true)]; strings.Contains(string(stacks), "internet.(*Server)") ||
+		strings.Contains(string(stacks), "internet.serve") {
+		t.Errorf("a goroutine runs:\n%s", stacks)
+	}
+	must(t, echo.SetDeadline(time.Now().Add(patience)))
+	if n, err := echo.Read(make([]byte, 1)); n != 0 || err == nil || strings.Contains(err.Error(), "timeout") {
+		t.Errorf("the echo's connection lives: %d, %v", n, err)
+	}
+}
