@@ -146,10 +146,19 @@ func runJob(j job) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := unix.IoctlSetInt(int(output.Fd()), unix.TCSBRK, 1); err != nil { // tcdrain: all of it has left for the host
+	if err := drain(int(output.Fd())); err != nil {
 		return 0, fmt.Errorf("draining the output: %w", err)
 	}
 	return status, nil
+}
+
+// drain waits until all of it has left for the host: tcdrain.
+func drain(terminal int) error {
+	for {
+		if err := unix.IoctlSetInt(terminal, unix.TCSBRK, 1); err != unix.EINTR { // by a signal of the Go runtime's
+			return err
+		}
+	}
 }
 
 // reap waits for the process and for every orphan that ends before it, as process 1 must.
