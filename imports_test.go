@@ -41,13 +41,14 @@ var rooms = map[string]struct {
 	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe probe syslog"},
 	"cmd/linebond": {imports: "config control daemon datapath kernel pppoe probe resolv wire"},
 
-	"ppp/ppptest":   {imports: "ppp"},
-	"lab":           {imports: "control"},
-	"lab/internet":  {},
-	"lab/modem":     {},
-	"lab/vm":        {},
-	"lab/vm/init":   {},
-	"wire/hosttest": {},
+	"ppp/ppptest":      {imports: "ppp"},
+	"lab":              {imports: "control"},
+	"lab/internet":     {},
+	"lab/modem":        {},
+	"lab/concentrator": {pure: true, imports: "auth ipcp ipv6cp lcp ppp pppoe"},
+	"lab/vm":           {},
+	"lab/vm/init":      {},
+	"wire/hosttest":    {},
 }
 
 // impure are the packages that a pure room must not touch: the machine, the

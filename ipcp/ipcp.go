@@ -156,15 +156,15 @@ func (c *Client) set(t uint8, a netip.Addr) {
 
 // Server hands out one address: the policy of an access concentrator's side.
 type Server struct {
-	Local  netip.Addr // our own address, told to the peer
-	Remote netip.Addr // the address that the peer is to take
+	Local  netip.Addr // our own address, told to the peer; invalid: it is not
+	Remote netip.Addr // the address that the peer is to take; invalid: there is none, and its option is rejected
 	DNS    []netip.Addr
 	silent bool // the peer does not care for our address
 }
 
 // Request implements ppp.Policy.
 func (s *Server) Request(opts []ppp.Option) []ppp.Option {
-	if s.silent {
+	if s.silent || !s.Local.IsValid() {
 		return opts
 	}
 	return append(opts, addressOption(optAddress, s.Local))
@@ -188,7 +188,7 @@ func (s *Server) Judge(opts []ppp.Option) (ppp.Code, []ppp.Option) {
 	switch {
 	case len(reject) > 0:
 		return ppp.ConfigureReject, reject
-	case !asked: // RFC 1661 section 5.3: a Nak may name an option that the peer left out
+	case !asked && s.Remote.IsValid(): // RFC 1661 section 5.3: a Nak may name an option that the peer left out
 		return ppp.ConfigureNak, append(nak, addressOption(optAddress, s.Remote))
 	case len(nak) > 0:
 		return ppp.ConfigureNak, nak
@@ -200,7 +200,7 @@ func (s *Server) Judge(opts []ppp.Option) (ppp.Code, []ppp.Option) {
 func (s *Server) assigned(t uint8) (netip.Addr, bool) {
 	switch {
 	case t == optAddress:
-		return s.Remote, true
+		return s.Remote, s.Remote.IsValid()
 	case t == optPrimaryDNS && len(s.DNS) > 0:
 		return s.DNS[0], true
 	case t == optSecondaryDNS && len(s.DNS) > 1:

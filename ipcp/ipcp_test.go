@@ -173,6 +173,8 @@ func TestJudge(t *testing.T) {
 		}, ppp.ConfigureNak},
 		{"server: without DNS", server(), anything, anything[6:], ppp.ConfigureReject},
 		{"server: with one", server(dns1), anything, anything[12:], ppp.ConfigureReject},
+		{"server: no address to give", &ipcp.Server{Local: local, DNS: []netip.Addr{dns1, dns2}}, anything, anything[:6], ppp.ConfigureReject},
+		{"server: none asked for", &ipcp.Server{Local: local}, nil, nil, ppp.ConfigureAck},
 		{"server: unknown options", server(dns1), append(assigned[:6:6], compression...), compression, ppp.ConfigureReject},
 		{"server: wrong length", server(dns1), []byte{
 			0x03, 0x05, 0, 0, 0, // IP-Address of three bytes
@@ -220,6 +222,7 @@ func TestPeers(t *testing.T) {
 		{"two DNS", ipcp.Server{Local: local, Remote: remote, DNS: []netip.Addr{dns1, dns2}}, local},
 		{"one", ipcp.Server{Local: local, Remote: remote, DNS: []netip.Addr{dns1}}, local},
 		{"none", ipcp.Server{Local: local, Remote: remote}, local},
+		{"server that keeps its own to itself", ipcp.Server{Remote: remote}, none},
 		{"server at 0.0.0.0", ipcp.Server{Local: netip.IPv4Unspecified(), Remote: remote}, none},
 	}
 	for _, tt := range tests {

@@ -14,6 +14,9 @@ type ServerConfig struct {
 	ACName       string
 	ServiceNames []string     // on offer; none: whatever is asked for
 	MaxPayload   uint16       // above StandardPayload: the most that is granted by RFC 4638
+	FirstID      uint16       // of the first session: a restarted AC that counts on from elsewhere is not taken for the old one; 0: 1
+	MaxSessions  int          // all together; 0: as many as there are session ids
+	MaxPerHost   int          // of one Ethernet address; 0: MaxSessions
 	Random       func([]byte) // fills with random bytes
 }
 
@@ -28,6 +31,7 @@ type Server struct {
 	lastID   uint16
 	sessions map[uint16]serverSession
 	byCookie map[string]uint16 // session ids
+	perHost  map[string]int    // sessions, by the host's address
 	actions  []Action
 }
 
@@ -41,7 +45,16 @@ const maxSessions = 0xfffe
 
 // NewServer returns a server without sessions.
 func NewServer(cfg ServerConfig) *Server {
-	s := &Server{cfg: cfg, sessions: map[uint16]serverSession{}, byCookie: map[string]uint16{}}
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = maxSessions
+	}
+	if cfg.MaxPerHost == 0 {
+		cfg.MaxPerHost = cfg.MaxSessions
+	}
+	s := &Server{
+		cfg: cfg, lastID: max(1, cfg.FirstID) - 1,
+		sessions: map[uint16]serverSession{}, byCookie: map[string]uint16{}, perHost: map[string]int{},
+	}
 	cfg.Random(s.key[:])
 	return s
 }
@@ -73,6 +86,18 @@ func (s *Server) Close(id uint16, message string) []Action {
 	}
 	s.forget(session)
 	s.emit(Action{Kind: Send, Dst: session.host, Payload: session.PADT(message)})
+	return s.actions
+}
+
+// Unknown answers a session frame that names a session which is not there, as
+// it happens after a restart: a PADT tells the host. One that is there, though
+// another host's, is left alone. The caller bounds how often.
+func (s *Server) Unknown(src net.HardwareAddr, id uint16) []Action {
+	s.actions = s.actions[:0]
+	if s.taken(id) || !legal(id) || !unicast(src) {
+		return nil
+	}
+	s.emit(Action{Kind: Send, Dst: slices.Clone(src), Payload: Session{ID: id}.PADT("no such session")})
 	return s.actions
 }
 
@@ -112,8 +137,10 @@ func (s *Server) receivePADR(src net.HardwareAddr, p Packet) {
 		confirmation.SessionID = id
 	case !s.serves(service):
 		refuse(TagServiceNameError, "no such service")
-	case len(s.sessions) == maxSessions:
-		refuse(TagACSystemError, "no session id is free")
+	case len(s.sessions) >= min(s.cfg.MaxSessions, maxSessions):
+		refuse(TagACSystemError, "no session is free")
+	case s.perHost[string(src)] >= s.cfg.MaxPerHost:
+		refuse(TagACSystemError, "this host has as many sessions as it may have")
 	default:
 		confirmation.SessionID = s.open(src, p)
 	}
@@ -151,6 +178,7 @@ func (s *Server) open(host net.HardwareAddr, padr Packet) uint16 {
 	}}
 	s.sessions[session.ID] = session
 	s.byCookie[string(cookie)] = session.ID
+	s.perHost[string(host)]++
 	s.emit(Action{Kind: Open, Host: session.host, Session: session.Session})
 	return session.ID
 }
@@ -163,6 +191,9 @@ func (s *Server) taken(id uint16) bool {
 func (s *Server) forget(session serverSession) {
 	delete(s.sessions, session.ID)
 	delete(s.byCookie, string(session.Cookie))
+	if s.perHost[string(session.host)]--; s.perHost[string(session.host)] == 0 {
+		delete(s.perHost, string(session.host))
+	}
 }
 
 // answer returns to the host what belongs to it or to its relay, and what it

@@ -165,13 +165,72 @@ func TestServerFull(t *testing.T) {
 		}
 	}
 	padr := frame(PADR, 0, anyName, offered(t, s, host))
-	want := []string{`PADS to 02:00:00:00:00:01 Service-Name="" AC-System-Error="no session id is free"`}
+	want := []string{`PADS to 02:00:00:00:00:01 Service-Name="" AC-System-Error="no session is free"`}
 	if diff := cmp.Diff(want, describe(t, s.Receive(host, padr))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	s.Close(0xabcd, "")
 	if got := s.Receive(host, padr)[0]; got.Kind != Open || got.Session.ID != 0xabcd {
 		t.Errorf("a freed id: %+v", got)
+	}
+}
+
+// Session ids count on from where they are told to, past the illegal ones.
+func TestServerFirstID(t *testing.T) {
+	s := newServer(func(c *ServerConfig) { c.FirstID = 0xfffe })
+	for _, want := range []uint16{0xfffe, 1, 2} {
+		got := s.Receive(host, frame(PADR, 0, anyName, offered(t, s, host)))[0]
+		if got.Kind != Open || got.Session.ID != want {
+			t.Errorf("%+v, want %#x", got, want)
+		}
+	}
+}
+
+// One host cannot take all sessions; its own end makes room.
+func TestServerPerHost(t *testing.T) {
+	s := newServer(func(c *ServerConfig) { c.MaxSessions, c.MaxPerHost = 3, 2 })
+	ask := func(src net.HardwareAddr) string {
+		actions := s.Receive(src, frame(PADR, 0, anyName, offered(t, s, src)))
+		return describe(t, actions)[len(actions)-1]
+	}
+	for i, tt := range []struct {
+		src  net.HardwareAddr
+		want string
+	}{
+		{host, `PADS to 02:00:00:00:00:01 0x0001 Service-Name=""`},
+		{host, `PADS to 02:00:00:00:00:01 0x0002 Service-Name=""`},
+		{host, `PADS to 02:00:00:00:00:01 Service-Name="" AC-System-Error="this host has as many sessions as it may have"`},
+		{otherAC, `PADS to 02:00:00:00:00:ad 0x0003 Service-Name=""`},
+		{otherAC, `PADS to 02:00:00:00:00:ad Service-Name="" AC-System-Error="no session is free"`},
+	} {
+		if got := ask(tt.src); got != tt.want {
+			t.Errorf("%d: %s\nwant %s", i, got, tt.want)
+		}
+	}
+	s.Receive(host, frame(PADT, 1))
+	if got, want := ask(host), `PADS to 02:00:00:00:00:01 0x0004 Service-Name=""`; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// A session that is not there is told to be over; one that is, is let alone.
+func TestServerUnknown(t *testing.T) {
+	s := newServer(nil)
+	s.Receive(host, frame(PADR, 0, anyName, offered(t, s, host)))
+	for _, tt := range []struct {
+		src  net.HardwareAddr
+		id   uint16
+		want []string
+	}{
+		{host, 2, []string{`PADT to 02:00:00:00:00:01 0x0002 Generic-Error="no such session"`}},
+		{otherAC, 1, nil},
+		{host, 0, nil},
+		{host, 0xffff, nil},
+		{broadcast, 2, nil},
+	} {
+		if diff := cmp.Diff(tt.want, describe(t, s.Unknown(tt.src, tt.id))); diff != "" {
+			t.Errorf("%v, %d (-want +got):\n%s", tt.src, tt.id, diff)
+		}
 	}
 }
 
