@@ -42,10 +42,11 @@ var rooms = map[string]struct {
 	"cmd/linebond": {imports: "config control daemon datapath kernel pppoe probe resolv wire"},
 
 	"ppp/ppptest":      {imports: "ppp"},
-	"lab":              {imports: "control"},
+	"lab":              {imports: "control lab/netns"},
 	"lab/internet":     {},
 	"lab/modem":        {},
 	"lab/concentrator": {pure: true, imports: "auth ipcp ipv6cp lcp ppp pppoe"},
+	"lab/netns":        {},
 	"lab/vm":           {},
 	"lab/vm/init":      {},
 	"wire/hosttest":    {},

@@ -2,8 +2,9 @@ package lab
 
 import (
 	"fmt"
-	"strconv"
 	"testing"
+
+	"linebond/lab/netns"
 )
 
 // CableConfig says what kind of line lies between a router and its ISP.
@@ -29,11 +30,14 @@ func NewCable(t testing.TB, c CableConfig) *Cable {
 	if c.OuterProtocol == "" {
 		c.OuterProtocol = "802.1ad"
 	}
-	mtu := strconv.Itoa(c.MTU + 4*max(len(c.VLAN)-1, 0)) // the devices' MTU: room for the inner tag; that for one tag is extra
-	c.Router.IP(t, fmt.Sprintf("link add %s mtu %s type veth peer name %s mtu %s netns %s", c.RouterDevice, mtu, c.ISPDevice, mtu, c.ISP.Name),
-		fmt.Sprintf("link set %s up", c.RouterDevice))
+	mtu := c.MTU + 4*max(len(c.VLAN)-1, 0) // the devices' MTU: room for the inner tag; that for one tag is extra
+	if err := netns.Cable(netns.End{Namespace: c.Router.Name, Device: c.RouterDevice}, netns.End{Namespace: c.ISP.Name, Device: c.ISPDevice}, mtu); err != nil {
+		t.Fatal(err)
+	}
 	cable := &Cable{c}
-	c.ISP.IP(t, append([]string{fmt.Sprintf("link set %s up", c.ISPDevice)}, cable.tags(c.ISPDevice)...)...)
+	if tags := cable.tags(c.ISPDevice); len(tags) > 0 {
+		c.ISP.IP(t, tags...)
+	}
 	return cable
 }
 

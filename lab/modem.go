@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"linebond/lab/netns"
 )
 
 // ModemConfig says how fast a line is. Zero: as fast as the guest.
@@ -63,7 +65,7 @@ func (m *Modem) set(t testing.TB, loss float32) {
 }
 
 func (n *Namespace) setNetem(device string, attributes netlink.NetemQdiscAttrs) error {
-	handle, err := n.netlink()
+	handle, err := netns.Netlink(n.Name)
 	if err != nil {
 		return err
 	}

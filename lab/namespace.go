@@ -3,13 +3,11 @@ package lab
 import (
 	"fmt"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
+	"linebond/lab/netns"
 )
 
 // Namespace is a network namespace, under the name that `ip netns` shows.
@@ -22,9 +20,14 @@ var namespaces atomic.Int64
 func NewNamespace(t testing.TB, name string) *Namespace {
 	t.Helper()
 	n := &Namespace{fmt.Sprintf("%s-%d", name, namespaces.Add(1))}
-	run(t, exec.Command("ip", "netns", "add", n.Name))
-	t.Cleanup(func() { run(t, exec.Command("ip", "netns", "delete", n.Name)) })
-	n.Run(t, "ip", "link", "set", "lo", "up")
+	if err := netns.Create(n.Name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := netns.Delete(n.Name); err != nil {
+			t.Error(err)
+		}
+	})
 	return n
 }
 
@@ -59,43 +62,13 @@ func (n *Namespace) IP(t testing.TB, commands ...string) {
 // namespace, and processes that it starts; goroutines do not run there. f must not end the test by t.Fatal.
 func (n *Namespace) Do(t testing.TB, f func()) {
 	t.Helper()
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
-		handle, err := netns.GetFromName(n.Name)
-		if err == nil {
-			err = netns.Set(handle)
-			_ = handle.Close()
-		}
-		if err == nil {
-			err = mountSysfs()
-		}
-		if err == nil {
-			f()
-		}
-		failed <- err
-	}()
-	if err := <-failed; err != nil {
-		t.Fatalf("entering the namespace %s: %v", n.Name, err)
+	err := netns.Do(n.Name, func() error {
+		f()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// mountSysfs gives the calling thread the /sys of its network namespace, as `ip netns exec` does: a sysfs shows the devices of the
-// namespace that it was mounted in.
-func mountSysfs() error {
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("leaving the mount namespace: %w", err)
-	}
-	if err := unix.Mount("", "/", "none", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("keeping the mounts of the namespace to itself: %w", err)
-	}
-	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmounting /sys: %w", err)
-	}
-	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
-		return fmt.Errorf("mounting /sys: %w", err)
-	}
-	return nil
 }
 
 // HasAddress returns nil when the device has the address (as `ip` writes it, such as "203.0.113.10", or a prefix of it, such as

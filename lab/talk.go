@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
+
+	"linebond/lab/netns"
 )
 
 // Talk is one TCP connection, kept for long, whose far end gives each line back.
@@ -189,7 +189,7 @@ func dialTCP(t testing.TB, n *Namespace, address string, timeout time.Duration) 
 
 // Packets are those that a device has counted since it was made.
 func (n *Namespace) Packets(device string) (received, sent uint64, err error) {
-	handle, err := n.netlink()
+	handle, err := netns.Netlink(n.Name)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -204,7 +204,7 @@ func (n *Namespace) Packets(device string) (received, sent uint64, err error) {
 
 // Qdisc is the kind of a device's root queueing discipline.
 func (n *Namespace) Qdisc(device string) (string, error) {
-	handle, err := n.netlink()
+	handle, err := netns.Netlink(n.Name)
 	if err != nil {
 		return "", err
 	}
@@ -223,14 +223,4 @@ func (n *Namespace) Qdisc(device string) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// netlink opens a netlink socket in the namespace.
-func (n *Namespace) netlink() (*netlink.Handle, error) {
-	ns, err := netns.GetFromName(n.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer ns.Close()
-	return netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 }

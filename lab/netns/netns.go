@@ -1,0 +1,190 @@
+// Package netns makes named network namespaces, which `ip netns` shows and `ip netns exec` enters, and lays cables between them.
+//
+// A name is a file in /run/netns that the namespace is mounted on. It outlives the process that made it, until Delete.
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const directory = "/run/netns" // iproute2's choice
+
+func path(name string) string { return filepath.Join(directory, name) }
+
+// Create makes a namespace in which only lo is, up. It needs root. If there is one of the name, the error is fs.ErrExist.
+func Create(name string) error {
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return fmt.Errorf("making the network namespace %s: %w", name, err)
+	}
+	file, err := os.OpenFile(path(name), os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return fmt.Errorf("making the network namespace %s: %w", name, err)
+	}
+	_ = file.Close() // nothing was written
+	err = onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("unshare (the kernel needs CONFIG_NET_NS, and this process CAP_SYS_ADMIN): %w", err)
+		}
+		if err := unix.Mount("/proc/thread-self/ns/net", path(name), "none", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mounting it on %s: %w", path(name), err)
+		}
+		return setUp("lo")
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("making the network namespace %s: %w", name, err), Delete(name))
+	}
+	return nil
+}
+
+func setUp(device string) error {
+	link, err := netlink.LinkByName(device)
+	if err == nil {
+		err = netlink.LinkSetUp(link)
+	}
+	if err != nil {
+		return fmt.Errorf("setting %s up: %w", device, err)
+	}
+	return nil
+}
+
+// Delete takes the name away. The namespace goes, and all devices in it, when no process and no socket is in it any more. That there
+// is none of the name is no error.
+func Delete(name string) error {
+	err := unix.Unmount(path(name), unix.MNT_DETACH)
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) { // EINVAL: Create was killed before it mounted
+		return fmt.Errorf("deleting the network namespace %s: unmounting it: %w", name, err)
+	}
+	if err := os.Remove(path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("deleting the network namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// List is the names that begin with the prefix, in order.
+func List(prefix string) ([]string, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing the network namespaces: %w", err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), prefix) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
+}
+
+// Do calls f in the namespace, on a thread of its own, which also has the namespace's /sys, and returns its error. Sockets that f opens
+// stay in the namespace, and processes that it starts; goroutines do not run there.
+func Do(name string, f func() error) error {
+	return onThread(func() error {
+		if err := enter(name); err != nil {
+			return fmt.Errorf("entering the network namespace %s: %w", name, err)
+		}
+		return f()
+	})
+}
+
+// onThread calls f on a thread of its own, which ends afterwards: what it has become must not come back to other goroutines.
+func onThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() { // the first thread: it never ends, and /proc shows the process to be where it is
+			done <- onThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// Start starts a process in the namespace, out of reach of the terminal's signals. The kernel kills it when this process ends, however
+// that comes. Its end is sent once: what cmd.Wait returns.
+func Start(name string, cmd *exec.Cmd) (end <-chan error, err error) {
+	started, ended := make(chan error), make(chan error, 1)
+	go onThread(func() error { // to the end of the process: the kernel kills it when the thread ends that has started it
+		err := enter(name)
+		if err == nil {
+			cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+			err = cmd.Start()
+		}
+		started <- err
+		if err == nil {
+			ended <- cmd.Wait()
+		}
+		return nil
+	})
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting %s in the network namespace %s: %w", filepath.Base(cmd.Path), name, err)
+	}
+	return ended, nil
+}
+
+// enter takes the calling thread into the namespace for good.
+func enter(name string) error {
+	file, err := os.Open(path(name))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("setns: %w", err)
+	}
+	return mountSysfs()
+}
+
+// mountSysfs gives the calling thread the /sys of its network namespace, as `ip netns exec` does: a sysfs shows the devices of the
+// namespace that it was mounted in.
+func mountSysfs() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("leaving the mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "none", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("keeping the mounts of the namespace to itself: %w", err)
+	}
+	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmounting /sys: %w", err)
+	}
+	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+		return fmt.Errorf("mounting /sys: %w", err)
+	}
+	return nil
+}
+
+// Processes lists those that live in the namespace, but not this one.
+func Processes(name string) ([]int, error) {
+	var home unix.Stat_t
+	if err := unix.Stat(path(name), &home); err != nil {
+		return nil, fmt.Errorf("looking for processes in the network namespace %s: %w", name, err)
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("looking for processes in the network namespace %s: %w", name, err)
+	}
+	var found []int
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		var at unix.Stat_t
+		if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &at) == nil && at.Dev == home.Dev && at.Ino == home.Ino { // or it has ended
+			found = append(found, pid)
+		}
+	}
+	return found, nil
+}
