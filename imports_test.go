@@ -47,6 +47,7 @@ var rooms = map[string]struct {
 	"lab/modem":        {},
 	"lab/concentrator": {pure: true, imports: "auth ipcp ipv6cp lcp ppp pppoe"},
 	"lab/netns":        {},
+	"lab/isp":          {imports: "datapath lab/concentrator ppp pppoe"},
 	"lab/vm":           {},
 	"lab/vm/init":      {},
 	"wire/hosttest":    {},
