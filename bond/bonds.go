@@ -25,11 +25,15 @@ type Bonds struct {
 	warned  map[string]bool    // by device of bond: its lines' addresses differ, and that has been said
 
 	addresses map[teller]netip.Addr // the one that these told last
+	common    netip.Addr            // see learn
 }
 
 // New returns the bonds of a configuration, on a host with so many CPUs.
 func New(c *config.Config, cpus int) *Bonds {
-	return &Bonds{config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{}, addresses: map[teller]netip.Addr{}}
+	return &Bonds{
+		config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{},
+		addresses: map[teller]netip.Addr{},
+	}
 }
 
 // Configure takes a new configuration. What is known of lines that stay, stays.
@@ -62,7 +66,7 @@ func (b *Bonds) Plan(now time.Time, members []Member) Plan {
 		p.Events[i].Members = in[e.Bond]
 	}
 	p.host()
-	p.State.Table = table(p.config)
+	p.State.Table = table(p.config, b.common)
 	return p.Plan
 }
 
@@ -132,9 +136,16 @@ func (b *Bonds) plan(p *planner, c config.Bond, now time.Time, members []Member)
 			p.Events = append(p.Events, Event{Kind: Left, Bond: c.Device, Line: m.Line, Reason: l.farewell(m)})
 		}
 	}
-	p.Events = append(p.Events, b.warn(c.Device, shared)...)
+	if spreads(c) {
+		b.learn(shared)
+		view.Addresses = serving(lines)
+		view.share(lines)
+		p.spread(c, lines)
+	} else {
+		p.Events = append(p.Events, b.warn(c.Device, shared)...)
+		p.bond(c, view, shared, lines)
+	}
 	p.Bonds = append(p.Bonds, view)
-	p.bond(c, view, shared, lines)
 	return n
 }
 

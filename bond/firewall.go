@@ -11,6 +11,7 @@ import (
 // Names of the sets of devices.
 const (
 	outside = "outside" // lines and bonds
+	alike   = "alike"   // lines of a multipath bond that have one address
 	access  = "access"  // the Ethernet and VLAN devices that lines run on
 	lan     = "lan"
 )
@@ -18,10 +19,12 @@ const (
 // linkLocal are the addresses from which a DHCPv6 server of the link answers (RFC 8415 section 7.1).
 var linkLocal = netip.MustParsePrefix("fe80::/10")
 
-// table returns what the configuration asks of nftables, or nil for nothing. It holds for lines that are down as well.
-func table(c *config.Config) *netstate.Table {
+// table returns what the configuration asks of nftables, or nil for nothing. It holds for lines that are down as well. Common is the
+// address that the lines of a multipath bond have in common, if any.
+func table(c *config.Config, common netip.Addr) *netstate.Table {
 	routes := len(c.LAN.Interfaces) > 0 || len(c.Forwards) > 0
-	if !routes && !c.Host.Firewall {
+	marks := markChains(c)
+	if !routes && !c.Host.Firewall && marks == nil {
 		return nil
 	}
 	t := &netstate.Table{Sets: []netstate.DeviceSet{{Name: outside, Devices: outsideDevices(c)}}}
@@ -34,6 +37,7 @@ func table(c *config.Config) *netstate.Table {
 	add := func(name, kind, hook string, priority int, rules []netstate.Rule) {
 		t.Chains = append(t.Chains, netstate.Chain{Name: name, Type: kind, Hook: hook, Priority: priority, Rules: rules})
 	}
+	t.Chains = append(t.Chains, marks...)
 	if routes {
 		add("mss", "filter", "forward", -150, mss())
 	}
@@ -41,7 +45,10 @@ func table(c *config.Config) *netstate.Table {
 		add("prerouting", "nat", "prerouting", -100, forwards(c))
 	}
 	if len(c.LAN.Interfaces) > 0 && c.LAN.NAT != config.NATNone {
-		add("postrouting", "nat", "postrouting", 100, nat(c))
+		add("postrouting", "nat", "postrouting", 100, nat(c, common))
+		if alikeNAT(c, common) {
+			t.Sets = append(t.Sets, netstate.DeviceSet{Name: alike, Devices: alikeDevices(c)})
+		}
 	}
 	if c.Host.Firewall {
 		add("input", "filter", "input", 0, input())
@@ -56,7 +63,9 @@ func outsideDevices(c *config.Config) []string {
 		devices = append(devices, l.Device)
 	}
 	for _, b := range c.Bonds {
-		devices = append(devices, b.Device)
+		if !spreads(b) {
+			devices = append(devices, b.Device)
+		}
 	}
 	slices.Sort(devices)
 	return devices
@@ -121,10 +130,21 @@ func forwards(c *config.Config) []netstate.Rule {
 	return rules
 }
 
-func nat(c *config.Config) []netstate.Rule {
+// alikeNAT says whether lines of a multipath bond are to use the address that they have in common. MASQUERADE would have the kernel end their
+// connections with the line, and drop what goes out by another.
+func alikeNAT(c *config.Config, common netip.Addr) bool {
+	return common.IsValid() && c.LAN.NAT == config.NATMasquerade && len(alikeDevices(c)) > 0
+}
+
+func nat(c *config.Config, common netip.Addr) []netstate.Rule {
 	var rules []netstate.Rule
 	for _, block := range blocks(c) {
 		rules = append(rules, netstate.Rule{In: lan, Out: outside, Source: block, Verdict: netstate.Accept, Comment: "no NAT for this block"})
+	}
+	if alikeNAT(c, common) {
+		rules = append(rules, netstate.Rule{
+			Family: 4, In: lan, Out: alike, Verdict: netstate.SNAT, To: common, Comment: "the address of all these lines",
+		})
 	}
 	rule := netstate.Rule{Family: 4, In: lan, Out: outside, Verdict: netstate.Masquerade}
 	if c.LAN.NAT == config.NATSource {

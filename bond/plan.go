@@ -25,11 +25,11 @@ type Resolver struct {
 	Servers []netip.Addr
 }
 
-// Bond is a bond device and its lines, as seen from outside.
+// Bond is a bond and its lines, as seen from outside.
 type Bond struct {
-	Device    string
+	Device    string // or what is said in its place, with ModeMultipath
 	Mode      string
-	Addresses []netip.Prefix // that it is to have; none: not known at the moment
+	Addresses []netip.Prefix // that it is to have, or its lines; none: not known at the moment
 	MTU       int            // the least of the lines that are in; 0: none is
 	Members   []Membership   // by name of line
 }
@@ -42,7 +42,7 @@ type Membership struct {
 	Reason       string    // why it is in, or not: for people
 	Since        time.Time // when In became what it is
 	Rejoin       time.Time // when it is in again if it stays well; zero unless it waits for that
-	Share        float64   // of the bond's packets, 0 to 1
+	Share        float64   // of the bond's packets, or of its connections, 0 to 1
 }
 
 // EventKind is what an Event tells.

@@ -39,14 +39,19 @@ func newChaos(seed uint64) *chaos {
 	if c.random.IntN(2) == 0 {
 		c.config.Bonds[0].Addresses = []netip.Prefix{netip.MustParsePrefix("203.0.113.200/32")}
 	}
+	if c.random.IntN(2) == 0 {
+		c.config.Bonds[1].Device, c.config.Bonds[1].Mode = "multipath", config.ModeMultipath
+	}
 	for i := range 1 + c.random.IntN(5) {
 		name := string(rune('a' + i))
 		var m Member
 		m.Config = config.Line{Name: name, Enabled: true, Device: "ppp-" + name, Bond: "teql0", Fallback: c.random.IntN(3) == 0}
 		m.Status = line.Status{Name: name, Device: "ppp-" + name}
-		if c.random.IntN(4) == 0 {
-			m.Config.Bond = "teql1"
+		if c.random.IntN(3) == 0 {
+			m.Config.Bond = c.config.Bonds[1].Device
+			m.Config.Upload = config.Rate(c.random.IntN(4))
 		}
+		c.config.Lines = append(c.config.Lines, m.Config)
 		c.members = append(c.members, m)
 	}
 	c.bonds = New(&c.config, 4)
@@ -251,7 +256,7 @@ func TestAtRandom(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		machine := New(&c.config, 4)
-		machine.addresses = c.bonds.addresses // of lines whose addresses differ
+		machine.addresses, machine.common = c.bonds.addresses, c.bonds.common // of lines whose addresses differ, and are the same
 		fresh := machine.Plan(c.now, c.members).State
 		if diff := cmp.Diff(fresh.String(), c.last.State.String()); diff != "" {
 			t.Fatalf("seed %d: after a long time (-fresh +old):\n%s", seed, diff)

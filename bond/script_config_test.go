@@ -73,6 +73,8 @@ func (s *script) bond(words []string) {
 		case "gone":
 			s.config.Bonds = bonds
 			return
+		case "mode":
+			b.Mode = value
 		case "addresses":
 			for _, a := range list(value) {
 				p, err := netip.ParsePrefix(a)
@@ -122,6 +124,10 @@ func (s *script) line(words []string) {
 			}
 		case "fallback":
 			m.Config.Fallback = true
+		case "upload":
+			m.Config.Upload = config.Rate(s.number(value))
+		case "download":
+			m.Config.Download = config.Rate(s.number(value))
 		default:
 			s.t.Fatalf("no key %q", word)
 		}

@@ -54,14 +54,17 @@ func (p *planner) alone(m Member) {
 			p.route(netstate.DefaultIPv4, s.Device, m.Config.Metric)
 		}
 	}
-	if s.IPv6.Local.IsValid() {
+	p.advertised(m)
+	p.resolver(m)
+}
+
+// advertised wants IPv6 on a line that has it. Router advertisements give the addresses of wider scope, and with them the default route: one
+// by ourselves would draw packets to a line that has link-local addresses alone. 2 takes them on a host that forwards, too.
+func (p *planner) advertised(m Member) {
+	if s := m.Status; s.IPv6.Local.IsValid() {
 		p.address(m, s.IPv6.Local, s.IPv6.Peer)
-		// Router advertisements give the addresses of wider scope, and with them
-		// the default route: one by ourselves would draw packets to a line that
-		// has link-local addresses alone. 2 takes them on a host that forwards, too.
 		p.sysctl("net/ipv6/conf/"+s.Device+"/accept_ra", "2")
 	}
-	p.resolver(m)
 }
 
 // bond wants a bond device and the devices of its lines.

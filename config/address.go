@@ -21,9 +21,12 @@ func isTEQL(name string) bool {
 	return err == nil && 0 <= n && n <= maxTEQL && name == fmt.Sprintf("teql%d", n)
 }
 
+// bondModes is how messages name them.
+const bondModes = `"` + ModeTEQL + `" or "` + ModeMultipath + `"`
+
 // bondMode takes how a bond spreads packets.
-var bondMode = word(`the word "teql"`, "is unknown to this version of linebond", `"teql"`, func(s string) (string, bool) {
-	return s, s == "teql"
+var bondMode = word("one of the words "+bondModes, "is unknown to this version of linebond", bondModes, func(s string) (string, bool) {
+	return s, s == ModeTEQL || s == ModeMultipath
 })
 
 // teqlDevice takes the device of a bond.
@@ -34,8 +37,8 @@ var teqlDevice = word("a TEQL device", "is no TEQL device", teqlDevices+", the n
 const noBond = "none"
 
 // bondName takes the bond of a line.
-var bondName = word(`the device of a bond, or "none"`, "is no device of a bond", teqlDevices+`, or "none"`,
-	func(s string) (string, bool) { return s, s == noBond || isTEQL(s) })
+var bondName = word(`the device of a bond, "multipath" or "none"`, "is no bond", teqlDevices+`, "multipath" or "none"`,
+	func(s string) (string, bool) { return s, s == noBond || s == ModeMultipath || isTEQL(s) })
 
 // hostIPv4 takes the IPv4 address of a host.
 var hostIPv4 = word("an IPv4 address", "is no IPv4 address of a host", `one such as "192.0.2.1"`, parseIPv4)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,8 +39,15 @@ func (f *daemonFile) checkBonds() {
 	addresses := map[netip.Prefix]*bondTable{}
 	routes := map[int]*bondTable{} // default routes by metric
 	for _, b := range f.bonds {
-		b.require("bond.mode", `write mode = "teql"`)
-		if first, taken := devices[b.Device]; taken {
+		b.require("bond.mode", "write mode = "+bondModes)
+		if b.Mode == ModeMultipath {
+			b.checkMultipath()
+		}
+		if first, taken := devices[b.Device]; taken && b.Mode == ModeMultipath {
+			b.failKey("bond.mode", "the bond in line %d is of mode \"multipath\" already; lines that are to be used only while the others "+
+				"are not say fallback = true", first.line("bond"))
+			continue
+		} else if taken {
 			b.failKey("bond.device", "%s is the device of the bond in line %d already", b.Device, first.line("bond"))
 			continue
 		}
@@ -63,11 +71,36 @@ func (f *daemonFile) checkBonds() {
 	}
 }
 
-// checkNAT warns of a source address that may be nobody's here.
+// checkMultipath checks what goes not together with the mode, of which the bond has its name.
+func (b *bondTable) checkMultipath() {
+	if b.given("bond.device") {
+		b.failKey("bond.device", `a bond of mode "multipath" has no device; leave it out. A line's file names such a bond as bond = "multipath"`)
+	}
+	b.Device = ModeMultipath
+	if b.LineAddresses != "keep" {
+		b.failKey("bond.line_addresses", `must be "keep" with mode "multipath": a connection goes out with the address of its line`)
+		b.LineAddresses = "keep"
+	}
+	b.Addresses = slices.DeleteFunc(b.Addresses, func(p netip.Prefix) bool {
+		switch {
+		case p.Addr().Is6():
+			b.failKey("bond.addresses", `%s is of IPv6, of which a bond of mode "multipath" carries none: each line has its own, by router advertisements`, p)
+		case !isBlock(p):
+			b.failKey("bond.addresses", `a bond of mode "multipath" has no device to put %s on; if it is routed down all lines, `+
+				`write nat = "%[1]s" in [lan], and the packets of the LAN go out with it`, p.Addr())
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// checkNAT warns of a source address that may be nobody's here. Lines of a bond
+// without a device have no other way to say that one is routed down all of them.
 func (f *daemonFile) checkNAT() {
 	d, source := f.doc, f.LAN.Source
 	if f.LAN.NAT != NATSource || len(f.LAN.Interfaces) == 0 || d.failed() ||
-		slices.ContainsFunc(f.Bonds, func(b Bond) bool { return b.has(source) }) {
+		slices.ContainsFunc(f.Bonds, func(b Bond) bool { return b.Mode == ModeMultipath || b.has(source) }) {
 		return
 	}
 	d.warnKey("lan.nat", "no bond has it: answers to %s come back only if the provider gives it to a line; "+
@@ -103,7 +136,43 @@ func (b *bondTable) checkMembers(lines []*lineFile) {
 	case len(own) == 0:
 		b.warnKey("bond", "every line of %s says fallback = true, which has no effect then", b.Device)
 	}
+	if b.Mode == ModeMultipath {
+		b.checkSpread(lines, own)
+		return
+	}
 	b.checkDataplanes(lines)
+	b.checkRates(own)
+}
+
+// checkSpread finds too many lines, and warns of rates that do not count: those
+// of all lines are needed.
+func (b *bondTable) checkSpread(lines, own []*lineFile) {
+	if len(lines) > MaxMultipath {
+		b.failKey("bond.mode", `a bond of mode "multipath" may have up to %d lines, and this has %d`, MaxMultipath, len(lines))
+	}
+	partly := ""
+	for _, rate := range []struct {
+		key string
+		of  func(*lineFile) Rate
+	}{
+		{"download", func(l *lineFile) Rate { return l.Download }},
+		{"upload", func(l *lineFile) Rate { return l.Upload }},
+	} {
+		unknown := slices.IndexFunc(own, func(l *lineFile) bool { return rate.of(l) == 0 })
+		if unknown < 0 {
+			return
+		}
+		if partly == "" && slices.ContainsFunc(own, func(l *lineFile) bool { return rate.of(l) > 0 }) {
+			partly = fmt.Sprintf("%s is given for some lines of %s but not for %s", rate.key, b.Device, own[unknown].Name)
+		}
+	}
+	if partly != "" {
+		b.warnKey("bond", "%s, so all get as many connections; give it for all of them", partly)
+	}
+}
+
+// checkRates warns of lines that TEQL makes as slow as the slowest.
+func (b *bondTable) checkRates(own []*lineFile) {
 	rated := slices.DeleteFunc(own, func(l *lineFile) bool { return l.Upload == 0 || !l.Enabled })
 	if len(rated) < 2 {
 		return

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -19,10 +21,10 @@ func TestBondsAndLines(t *testing.T) {
 		{"a fallback", bond, "", "fallback = true", "", "a:teql0 b:teql0 c:teql0", nil},
 		{"a bond that is not there", bond, "", "bond = 'teql1'", "bond = 'bond1'", "a:teql0", []string{
 			`lines.d/b.toml:5:1: bond: linebond.toml has no [[bond]] of device teql1; add it there, or write bond = "none" here`,
-			`lines.d/c.toml:5:8: bond: 'bond1' is no device of a bond; allowed: "teql0" to "teql15", or "none"`}},
+			`lines.d/c.toml:5:8: bond: 'bond1' is no bond; allowed: "teql0" to "teql15", "multipath" or "none"`}},
 		{"false for none", bond, "bond = false", "bond = 1", "", "c:teql0", []string{
-			`lines.d/a.toml:5:8: bond: must be the device of a bond, or "none", not true or false`,
-			`lines.d/b.toml:5:8: bond: must be the device of a bond, or "none", not a whole number`}},
+			`lines.d/a.toml:5:8: bond: must be the device of a bond, "multipath" or "none", not true or false`,
+			`lines.d/b.toml:5:8: bond: must be the device of a bond, "multipath" or "none", not a whole number`}},
 		{"a table in the wrong file", "", "[bond]\nmode = 'teql'", "", "", "b: c:", []string{
 			"lines.d/a.toml:5:2: bond: is no table; write bond = and one value"}},
 		{"bonds of which little is known", "[bond\nmode = 'teql'\n", "bond = 'teql1'", "fallback = true", "metric = 7", "a: b: c:", []string{
@@ -72,6 +74,20 @@ func TestBondsAndLines(t *testing.T) {
 			`linebond.toml:1:2: warning: bond: TEQL takes no lines of two data planes into one bond: dataplane is "ebpf" for line c of teql0, but not for b; give both the same`}},
 		{"eBPF alone", bond, "dataplane = 'ebpf'", "dataplane = 'ebpf'", "dataplane = 'kernel'\nenabled = false", "a:teql0 b:teql0 c:teql0", nil},
 		{"auto beside kernel", bond, "dataplane = 'auto'", "dataplane = 'kernel'", "", "a:teql0 b:teql0 c:teql0", nil},
+		{"multipath", "[bond]\nmode = 'multipath'\naddresses = '203.0.113.8/29'", "", "bond = 'multipath'\ndataplane = 'ebpf'", "bond = 'none'", "a:multipath b:multipath c:", nil},
+		{"what does not go with multipath", "[bond]\nmode = 'multipath'\ndevice = 'teql0'\nline_addresses = 'remove'\naddresses = ['203.0.113.200', '2001:db8::/64']", "", "", "", "a:multipath b:multipath c:multipath", []string{
+			`linebond.toml:3:1: bond.device: a bond of mode "multipath" has no device; leave it out. A line's file names such a bond as bond = "multipath"`,
+			`linebond.toml:4:1: bond.line_addresses: must be "keep" with mode "multipath": a connection goes out with the address of its line`,
+			`linebond.toml:5:1: bond.addresses: a bond of mode "multipath" has no device to put 203.0.113.200 on; if it is routed down all lines, write nat = "203.0.113.200" in [lan], and the packets of the LAN go out with it`,
+			`linebond.toml:5:1: bond.addresses: 2001:db8::/64 is of IPv6, of which a bond of mode "multipath" carries none: each line has its own, by router advertisements`}},
+		{"two of multipath", "[[bond]]\nmode = 'multipath'\n[[bond]]\nmode = 'teql'\nmetric = 7\n[[bond]]\nmode = 'multipath'", "", "bond = 'teql0'", "", "a:multipath b:teql0 c:multipath", []string{
+			`linebond.toml:7:1: bond.mode: the bond in line 1 is of mode "multipath" already; lines that are to be used only while the others are not say fallback = true`}},
+		{"no multipath", bond, "bond = 'multipath'", "", "", "b:teql0 c:teql0", []string{
+			`lines.d/a.toml:5:1: bond: linebond.toml has no [[bond]] of mode multipath; add it there, or write bond = "none" here`}},
+		{"a source for multipath", "[bond]\nmode = 'multipath'\n[lan]\ninterfaces = 'eth0'\nnat = '203.0.113.200'", "", "", "", "a:multipath b:multipath c:multipath", nil},
+		{"rates for multipath", "[bond]\nmode = 'multipath'", "upload = '9mbit'", "upload = '1mbit'", "upload = '1mbit'\ndownload = '1mbit'", "a:multipath b:multipath c:multipath", nil},
+		{"rates of some lines for multipath", "[bond]\nmode = 'multipath'", "upload = '9mbit'", "", "download = '1mbit'", "a:multipath b:multipath c:multipath", []string{
+			"linebond.toml:1:2: warning: bond: download is given for some lines of multipath but not for a, so all get as many connections; give it for all of them"}},
 		{"a bond's device as a line's", bond, "device = 'teql0'", "", "", "b:teql0 c:teql0", []string{
 			"lines.d/a.toml:5:10: device: 'teql0' is the name of a bond's device"}},
 		{"the LAN on the trunk", "[lan]\ninterfaces = 'eth1'", "", "", "", "a: b: c:", nil},
@@ -97,4 +113,19 @@ func TestBondsAndLines(t *testing.T) {
 func TestBondWithoutAnything(t *testing.T) {
 	expect(t, bonded("[bond]\nmode = 'teql'\n"),
 		"lines.d: warning: there is no line to dial; create NAME.toml here, with interface, username and password")
+}
+
+// There are so many marks for the connections of lines.
+func TestTooManyForMultipath(t *testing.T) {
+	for _, n := range []int{MaxMultipath, MaxMultipath + 1} {
+		files := bonded("[bond]\nmode = 'multipath'\n")
+		for i := range n {
+			maps.Copy(files, etc(map[string]string{fmt.Sprintf("lines.d/l%d.toml", i): "interface = 'eth1'\n" + minimal}))
+		}
+		var want []string
+		if n > MaxMultipath {
+			want = append(want, `linebond.toml:2:1: bond.mode: a bond of mode "multipath" may have up to 127 lines, and this has 128`)
+		}
+		expect(t, files, want...)
+	}
 }

@@ -88,15 +88,24 @@ type Health struct {
 	RejoinAfter time.Duration // after the first fall; doubled by each that follows soon
 }
 
-// Bond is a device that spreads packets over all its lines.
+// Bond is several lines as one.
 type Bond struct {
-	Device        string         // teql0 to teql15
-	Mode          string         // teql
+	Device        string         // teql0 to teql15; with ModeMultipath, which has no device, the mode's name in its place
+	Mode          string         // ModeTEQL or ModeMultipath
 	Addresses     []netip.Prefix // the bond's own; a block by its network address is exempt from NAT only
 	LineAddresses string         // keep those that the lines got from the ISP on their devices, or remove them
 	DefaultRoute  bool           // route what has no other route through the bond
 	Metric        int            // of that route
 }
+
+// The modes of a bond.
+const (
+	ModeTEQL      = "teql"      // each packet by the next line, by a device of the kernel's TEQL
+	ModeMultipath = "multipath" // each connection by one line, by a route with several next hops
+)
+
+// MaxMultipath is how many lines a bond of ModeMultipath may have: there are so many marks for their connections.
+const MaxMultipath = 127
 
 // Forward leads connections from outside to a host of the LAN.
 type Forward struct {
@@ -138,7 +147,7 @@ type Line struct {
 	DefaultRoute bool // route what has no other route through this line
 	Metric       int  // of that route
 
-	Bond     string // device of the line's bond; "" = it stands by itself
+	Bond     string // Device of the line's bond; "" = it stands by itself
 	Fallback bool   // used only while no other line of the bond is
 }
 
@@ -169,7 +178,7 @@ func defaults() Config {
 
 // defaultBond returns what holds for a bond where its table says nothing.
 func defaultBond() Bond {
-	return Bond{Mode: "teql", Device: "teql0", LineAddresses: "keep", DefaultRoute: true, Metric: 100}
+	return Bond{Mode: ModeTEQL, Device: "teql0", LineAddresses: "keep", DefaultRoute: true, Metric: 100}
 }
 
 // defaultForward returns what holds for a forward where its table says nothing.

@@ -139,7 +139,11 @@ func (l *lineFile) join(f *daemonFile) {
 	case !slices.ContainsFunc(bonds, func(b Bond) bool { return b.Device == name }):
 		l.Bond = ""
 		if name != "" && name != noBond && !f.doc.failed() {
-			l.doc.failKey("bond", "linebond.toml has no [[bond]] of device %s; add it there, or write bond = \"none\" here", name)
+			what := "device " + name
+			if name == ModeMultipath {
+				what = "mode " + name
+			}
+			l.doc.failKey("bond", "linebond.toml has no [[bond]] of %s; add it there, or write bond = \"none\" here", what)
 		}
 	}
 	if l.Bond == "" {

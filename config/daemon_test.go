@@ -147,7 +147,7 @@ func TestBadDaemon(t *testing.T) {
 		{bond + bond + "device = 'teql1'\ndefault_route = false\n[[bond]]\n", []string{
 			"3:2: bond: this table is given twice; the first is in line 1; write [[bond]] for each",
 			"7:3: bond: this table is given twice; the first is in line 1; write [[bond]] for each",
-			"7:3: bond.mode: is missing; write mode = \"teql\"",
+			"7:3: bond.mode: is missing; write mode = \"teql\" or \"multipath\"",
 			"7:3: bond.device: teql0 is the device of the bond in line 1 already"}},
 		{"[[bond]]\nmode = 'teql'\nmode = 'teql'\n[[bond]]\nmode = 'teql'\ndevice = 'teql1'\nmode = 'teql'\nmetric = 7", []string{
 			"3:1: bond.mode: is given twice; the first is in line 2", "7:1: bond.mode: is given twice; the first is in line 5"}},
@@ -160,11 +160,11 @@ func TestBadDaemon(t *testing.T) {
 		{"[[bond]]\nmod = 'teql'", []string{"2:1: bond.mod: unknown key; did you mean bond.mode?"}},
 
 		// Types and ranges.
-		{"[bond]", []string{`1:2: bond.mode: is missing; write mode = "teql"`}},
+		{"[bond]", []string{`1:2: bond.mode: is missing; write mode = "teql" or "multipath"`}},
 		{"[bond]\nmode = teql", []string{"2:8: " + noValue}},
-		{"[bond]\nmode = 'TEQL'", []string{`2:8: bond.mode: 'TEQL' is unknown to this version of linebond; allowed: "teql"`}},
-		{"[bond]\nmode = 'weighted'", []string{`2:8: bond.mode: 'weighted' is unknown to this version of linebond; allowed: "teql"`}},
-		{"[bond]\nmode = 1", []string{`2:8: bond.mode: must be the word "teql", not a whole number`}},
+		{"[bond]\nmode = 'TEQL'", []string{`2:8: bond.mode: 'TEQL' is unknown to this version of linebond; allowed: "teql" or "multipath"`}},
+		{"[bond]\nmode = 'weighted'", []string{`2:8: bond.mode: 'weighted' is unknown to this version of linebond; allowed: "teql" or "multipath"`}},
+		{"[bond]\nmode = 1", []string{`2:8: bond.mode: must be one of the words "teql" or "multipath", not a whole number`}},
 		{bond + "device = 'bond0'", []string{"3:10: bond.device: 'bond0' is no TEQL device" + device}},
 		{bond + "device = 'teql'", []string{"3:10: bond.device: 'teql' is no TEQL device" + device}},
 		{bond + "device = 'teql16'", []string{"3:10: bond.device: 'teql16' is no TEQL device" + device}},
@@ -199,7 +199,7 @@ func TestBadDaemon(t *testing.T) {
 		{"[lan]\ninterfaces = 'eth0'\nnat = false", []string{`3:7: lan.nat: must be "masquerade", "none" or an IPv4 address, not true or false`}},
 		{"[lan]\nnat = 'none'", []string{"2:1: warning: lan.nat: has no effect without lan.interfaces, whose packets it is about"}},
 		{"[bond]\n[lan]\nnat = 'none'", []string{
-			`1:2: bond.mode: is missing; write mode = "teql"`,
+			`1:2: bond.mode: is missing; write mode = "teql" or "multipath"`,
 			"3:1: warning: lan.nat: has no effect without lan.interfaces, whose packets it is about"}},
 		{"[lan]\nnat = 'none'\ninterfaces = eth0", []string{"3:14: " + noValue}},
 		{"[lan]\nnat = 'none'\ninterface = 'eth0'", []string{"3:1: lan.interface: unknown key; did you mean lan.interfaces?"}},

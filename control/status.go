@@ -97,7 +97,7 @@ type Rates struct {
 	TxPackets float64 `json:"tx_packets"`
 }
 
-// Bond is a bond device and the lines that are configured for it.
+// Bond is a bond and the lines that are configured for it.
 type Bond struct {
 	Device    string   `json:"device"`
 	Mode      string   `json:"mode"`

@@ -30,7 +30,7 @@ func (d *Daemon) apply(want netstate.State) (before *netstate.State, ops []netst
 	}
 	ops = netstate.Diff(want, have)
 	if unread != nil && firewall {
-		ops = slices.DeleteFunc(ops, func(op netstate.Op) bool { return !is[netstate.Leave](op) })
+		ops = slices.DeleteFunc(ops, func(op netstate.Op) bool { return !is[netstate.Leave](op) && !is[netstate.DeleteRule](op) })
 		unread = unguarded(unread)
 	}
 	for _, op := range ops {

@@ -33,7 +33,7 @@ func (d *Daemon) tellBonds(events []bond.Event, before *netstate.State, succeede
 // tellTrue logs the events that have become true, or all.
 func (d *Daemon) tellTrue(host *netstate.State, all bool) {
 	d.untold = slices.DeleteFunc(d.untold, func(e bond.Event) bool {
-		if !all && (host == nil || d.isIn(e, host.Qdiscs) != (e.Kind == bond.Joined)) {
+		if !all && (host == nil || d.isIn(e, *host) != (e.Kind == bond.Joined)) {
 			return false
 		}
 		d.log.write(zapcore.InfoLevel, e.Kind.String(),
@@ -42,11 +42,16 @@ func (d *Daemon) tellTrue(host *netstate.State, all bool) {
 	})
 }
 
-// isIn says whether the line of an event is in the bond. One without a worker
-// has no device any more.
-func (d *Daemon) isIn(e bond.Event, slaves []netstate.Qdisc) bool {
+// isIn says whether the line of an event is in the bond: it has the bond's qdisc,
+// or in a multipath bond a routing table of its own. One without a worker has no
+// device any more.
+func (d *Daemon) isIn(e bond.Event, host netstate.State) bool {
 	w := d.workers[e.Line]
-	return w != nil && slices.Contains(slaves, netstate.Qdisc{Device: w.cfg.Device, Kind: e.Bond})
+	if w == nil {
+		return false
+	}
+	return slices.Contains(host.Qdiscs, netstate.Qdisc{Device: w.cfg.Device, Kind: e.Bond}) ||
+		slices.ContainsFunc(host.Routes, func(r netstate.Route) bool { return r.Device == w.cfg.Device && r.Table != 0 })
 }
 
 // strictAll is the setting of reverse path filtering for all devices.

@@ -29,7 +29,9 @@ func LoadModules(loader ModuleLoader, c *config.Config, out io.Writer) error {
 	}
 	var bonds []string
 	for _, b := range c.Bonds {
-		bonds = append(bonds, b.Device)
+		if b.Mode == config.ModeTEQL {
+			bonds = append(bonds, b.Device)
+		}
 	}
 	loaded, err := loader.LoadModules(names, bonds)
 	for _, module := range loaded {

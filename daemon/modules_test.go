@@ -37,8 +37,10 @@ func TestLoadModules(t *testing.T) {
 		"VLANs":     {config: config.Config{Lines: []config.Line{{}, vlan, vlan}}, out: "pppoe\n8021q\nbonds []\n"},
 		"eBPF":      {config: config.Config{Lines: []config.Line{ebpf}}, out: "bonds []\n"},
 		"eBPF, too": {config: config.Config{Lines: []config.Line{ebpf, {}}}, out: "pppoe\nbonds []\n"},
-		"bonds":     {config: config.Config{Bonds: []config.Bond{{Device: "teql2"}, {Device: "teql0"}}}, out: "pppoe\nbonds [teql2 teql0]\n"},
-		"refused":   {config: config.Config{Lines: []config.Line{vlan}}, refuse: "pppoe", out: "8021q\nbonds []\n", err: no},
+		"bonds": {config: config.Config{Bonds: []config.Bond{
+			{Device: "teql2", Mode: config.ModeTEQL}, {Device: "multipath", Mode: config.ModeMultipath}, {Device: "teql0", Mode: config.ModeTEQL},
+		}}, out: "pppoe\nbonds [teql2 teql0]\n"},
+		"refused": {config: config.Config{Lines: []config.Line{vlan}}, refuse: "pppoe", out: "8021q\nbonds []\n", err: no},
 	} {
 		var out strings.Builder
 		if err := LoadModules(fakeLoader{c.refuse}, &c.config, &out); fmt.Sprint(err) != fmt.Sprint(c.err) || out.String() != c.out {

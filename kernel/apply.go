@@ -55,6 +55,8 @@ func (k *Kernel) apply(op netstate.Op) error {
 		return setTable(o.Table)
 	case netstate.DeleteTable:
 		return deleteTable()
+	case netstate.AddMultipath, netstate.DeleteMultipath, netstate.AddRule, netstate.DeleteRule:
+		return k.applySpread(op)
 	}
 	return k.applyBond(op)
 }
@@ -148,7 +150,15 @@ func unlessGone(err error) error {
 // EEXIST only when it has this very route already. IPv6 does not compare the protocol number, so there it may be someone else's.
 func (k *Kernel) addRoute(link netlink.Link, r netstate.Route) error {
 	err := k.handle.RouteAppend(netlinkRoute(link, r, netlink.SCOPE_LINK))
-	if errors.Is(err, unix.EEXIST) && r.Destination.Addr().Is4() {
+	if r.Destination.Addr().Is4() {
+		return unlessThere(err)
+	}
+	return err
+}
+
+// unlessThere takes "there is one already" for success where a thing was to be added.
+func unlessThere(err error) error {
+	if errors.Is(err, unix.EEXIST) {
 		return nil
 	}
 	return err
@@ -159,6 +169,7 @@ func netlinkRoute(link netlink.Link, r netstate.Route, scope netlink.Scope) *net
 		Dst:       ipNet(r.Destination),
 		LinkIndex: link.Attrs().Index,
 		Priority:  r.Metric,
+		Table:     r.Table,
 		Protocol:  netstate.RouteProtocol,
 		Scope:     scope,
 	}

@@ -34,6 +34,20 @@ func explain(op netstate.Op, err error) error {
 		case errors.Is(err, unix.EEXIST):
 			hint = "another program has made the same route: delete that one, or choose another metric"
 		}
+	case netstate.AddRule:
+		switch {
+		case errors.Is(err, unix.EOPNOTSUPP):
+			hint = fmt.Sprintf("the kernel %s has no routing rules: build it with CONFIG_IP_MULTIPLE_TABLES", release())
+		case errors.Is(err, unix.EEXIST):
+			hint = "another program has made the same rule: delete that one"
+		}
+	case netstate.AddMultipath:
+		switch {
+		case errors.Is(err, unix.ENETDOWN):
+			hint = "a device is down"
+		case errors.Is(err, unix.EINVAL):
+			hint = fmt.Sprintf("the kernel %s seems to be without CONFIG_IP_ROUTE_MULTIPATH", release())
+		}
 	case netstate.SetSysctl:
 		switch {
 		case errors.Is(err, unix.EROFS):

@@ -33,7 +33,7 @@ func run(t *testing.T, command string) string {
 func hostNetwork(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, command := range []string{"ip link", "ip address", "ip route", "ip -6 route", "nft list ruleset"} {
+	for _, command := range []string{"ip link", "ip address", "ip route", "ip -6 route", "ip rule", "nft list ruleset"} {
 		b.WriteString(run(t, command))
 	}
 	return b.String()

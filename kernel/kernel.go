@@ -21,6 +21,7 @@ import (
 // Kernel is a connection to the kernel's configuration of the network. Its methods may be called at the same time.
 type Kernel struct {
 	handle *netlink.Handle
+	rules  *netlink.Handle // for the listing of routing rules, of which package netlink has a request that strict checking refuses
 	teql   *teqlModule
 }
 
@@ -35,11 +36,19 @@ func Open() (*Kernel, error) {
 		handle.Close()
 		return nil, fmt.Errorf("asking netlink for strict checking (Linux 4.20 or later is needed): %w", err)
 	}
-	return &Kernel{handle: handle, teql: &teqlModule{run: execute, now: time.Now, root: "/"}}, nil
+	rules, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		handle.Close()
+		return nil, fmt.Errorf("opening a netlink socket: %w", err)
+	}
+	return &Kernel{handle: handle, rules: rules, teql: &teqlModule{run: execute, now: time.Now, root: "/"}}, nil
 }
 
 // Close ends the connection. It does not undo anything.
-func (k *Kernel) Close() { k.handle.Close() }
+func (k *Kernel) Close() {
+	k.handle.Close()
+	k.rules.Close()
+}
 
 // LinkInfo is what a line needs to know of the device it runs on.
 type LinkInfo struct {

@@ -167,11 +167,9 @@ func (b *batch) addSet(s netstate.DeviceSet, id uint32) {
 		ae.String(unix.NFTA_SET_ELEM_LIST_SET, s.Name)
 		ae.Nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(list *nfnetlink.AttributeEncoder) error {
 			for _, device := range s.Devices {
-				key := make([]byte, unix.IFNAMSIZ)
-				copy(key, device)
 				list.Nested(unix.NFTA_LIST_ELEM, func(element *nfnetlink.AttributeEncoder) error {
 					element.Nested(unix.NFTA_SET_ELEM_KEY, func(data *nfnetlink.AttributeEncoder) error {
-						data.Bytes(unix.NFTA_DATA_VALUE, key)
+						data.Bytes(unix.NFTA_DATA_VALUE, deviceKey(device))
 						return nil
 					})
 					return nil
@@ -243,7 +241,7 @@ func (b *batch) addRule(c netstate.Chain, r netstate.Rule) {
 // ruleNeeds names the modules of the kernel that a rule needs besides nf_tables.
 func ruleNeeds(r netstate.Rule) string {
 	needs := ""
-	if r.Connection != netstate.AnyConnection {
+	if r.Connection != netstate.AnyConnection || r.Marked.Mask != 0 || r.Verdict == netstate.MarkConnection {
 		needs = "nft_ct (CONFIG_NFT_CT)"
 	}
 	switch r.Verdict {

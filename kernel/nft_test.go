@@ -62,9 +62,17 @@ func everyRule() netstate.Table {
 					Verdict: netstate.Accept},
 				netstate.Rule{In: "outside", Verdict: netstate.Drop}),
 			chain("output", "filter", "output", -30),
+			chain("line-in", "filter", "prerouting", -150,
+				netstate.Rule{InDevice: "ppp-a", Family: 4, Marked: markOf(0), Verdict: netstate.MarkConnection, Mark: markOf(0x5e), Comment: "line a"},
+				netstate.Rule{Marked: markOf(1), Verdict: netstate.MarkPacket, Mark: markOf(1)}),
+			chain("line-local", "route", "output", -150, netstate.Rule{Marked: markOf(0x7f), Verdict: netstate.MarkPacket, Mark: markOf(0x7f)}),
+			chain("line-out", "filter", "postrouting", -150,
+				netstate.Rule{OutDevice: "a-device-of-15c", Verdict: netstate.MarkConnection, Mark: markOf(2)}),
 		},
 	}
 }
+
+func markOf(number uint32) netstate.Mark { return netstate.Mark{Value: number << 24, Mask: 0x7f << 24} }
 
 func TestTable(t *testing.T) {
 	k := host(t)

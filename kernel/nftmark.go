@@ -24,15 +24,19 @@ type mark struct {
 	Family      uint8               `json:"f,omitzero"`
 	In          string              `json:"i,omitzero"`
 	Out         string              `json:"o,omitzero"`
+	InDevice    string              `json:"n,omitzero"`
+	OutDevice   string              `json:"x,omitzero"`
 	Source      netip.Prefix        `json:"s,omitzero"`
 	Destination netip.Prefix        `json:"d,omitzero"`
 	Connection  netstate.Connection `json:"c,omitzero"`
+	Marked      netstate.Mark       `json:"k,omitzero"`
 	Protocol    string              `json:"p,omitzero"`
 	Ports       netstate.Ports      `json:"r,omitzero"`
 	SYN         bool                `json:"y,omitzero"`
 	Verdict     netstate.Verdict    `json:"v,omitzero"`
 	To          netip.Addr          `json:"t,omitzero"`
 	ToPort      uint16              `json:"u,omitzero"`
+	Mark        netstate.Mark       `json:"m,omitzero"`
 	Comment     string              `json:"-"` // has its own item
 }
 

@@ -35,12 +35,13 @@ var protocols = map[string]byte{
 // (What nft makes is shown by nft --debug=netlink.)
 func compile(r netstate.Rule) ([]expr.Any, error) {
 	var c compiler
-	c.device(expr.MetaKeyIIFNAME, r.In)
-	c.device(expr.MetaKeyOIFNAME, r.Out)
+	c.device(expr.MetaKeyIIFNAME, r.In, r.InDevice)
+	c.device(expr.MetaKeyOIFNAME, r.Out, r.OutDevice)
 	c.family(r)
 	c.address(r.Source, 12, 8) // offsets in the headers of IPv4 and IPv6
 	c.address(r.Destination, 16, 24)
 	c.connection(r.Connection)
+	c.marked(r.Marked)
 	c.transport(r)
 	c.verdict(r)
 	return c.exprs, c.err
@@ -68,10 +69,27 @@ func (c *compiler) masked(mask []byte) {
 	c.add(&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: uint32(len(mask)), Mask: mask, Xor: make([]byte, len(mask))})
 }
 
-func (c *compiler) device(key expr.MetaKey, set string) {
-	if set != "" {
-		c.add(&expr.Meta{Key: key, Register: register}, &expr.Lookup{SourceRegister: register, SetName: set})
+// device asks for one of a set, or for a device by its name.
+func (c *compiler) device(key expr.MetaKey, set, name string) {
+	if set == "" && name == "" {
+		return
 	}
+	c.add(&expr.Meta{Key: key, Register: register})
+	switch {
+	case set == "":
+		c.equal(deviceKey(name)...)
+	case name == "":
+		c.add(&expr.Lookup{SourceRegister: register, SetName: set})
+	default:
+		c.fail("there is both a set, %s, and a device, %s", set, name)
+	}
+}
+
+// deviceKey is a device's name as the kernel compares it.
+func deviceKey(name string) []byte {
+	key := make([]byte, unix.IFNAMSIZ)
+	copy(key, name)
+	return key
 }
 
 // family asks for the family that the rule names or that its addresses are of. (A packet of another one than a NAT's passes it by.)
@@ -138,6 +156,26 @@ func (c *compiler) connection(wanted netstate.Connection) {
 	c.add(&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: make([]byte, 4)})
 }
 
+func (c *compiler) marked(m netstate.Mark) {
+	if m.Mask == 0 {
+		return
+	}
+	c.add(&expr.Ct{Key: expr.CtKeyMARK, Register: register})
+	c.masked(binary.NativeEndian.AppendUint32(nil, m.Mask))
+	c.equal(binary.NativeEndian.AppendUint32(nil, m.Value)...)
+}
+
+// mark puts the bits of a mark into the register, which has the old one.
+func (c *compiler) mark(m netstate.Mark) {
+	if m.Mask == 0 || m.Value&^m.Mask != 0 {
+		c.fail("there is no mark %#x within %#x", m.Value, m.Mask)
+	}
+	c.add(&expr.Bitwise{
+		SourceRegister: register, DestRegister: register, Len: 4,
+		Mask: binary.NativeEndian.AppendUint32(nil, ^m.Mask), Xor: binary.NativeEndian.AppendUint32(nil, m.Value),
+	})
+}
+
 func (c *compiler) transport(r netstate.Rule) {
 	ported := r.Protocol == "tcp" || r.Protocol == "udp"
 	number, known := protocols[r.Protocol]
@@ -187,6 +225,14 @@ func (c *compiler) verdict(r netstate.Rule) {
 		c.add(&expr.Rt{Register: register, Key: expr.RtTCPMSS},
 			&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 2, Size: 2},
 			&expr.Exthdr{SourceRegister: register, Type: tcpMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt})
+	case netstate.MarkConnection:
+		c.add(&expr.Ct{Key: expr.CtKeyMARK, Register: register})
+		c.mark(r.Mark)
+		c.add(&expr.Ct{Key: expr.CtKeyMARK, Register: register, SourceRegister: true})
+	case netstate.MarkPacket:
+		c.add(&expr.Meta{Key: expr.MetaKeyMARK, Register: register})
+		c.mark(r.Mark)
+		c.add(&expr.Meta{Key: expr.MetaKeyMARK, Register: register, SourceRegister: true})
 	default:
 		c.fail("%s is unknown", r.Verdict)
 	}

@@ -28,7 +28,8 @@ func sysctlFile(key string) string {
 //
 //	links      those that interest names, every VLAN device of ours, every bond device in our use
 //	addresses  those of the line devices and bond devices among these links
-//	routes     all of ours
+//	routes     all of ours, of all tables
+//	rules      all of ours
 //	sysctls    those that interest names
 //	qdiscs     what makes a slave of a line device, or of any device one of those bonds'
 //	table      the whole of ours. Without nf_tables in the kernel there is none, which is an error only when interest has one.
@@ -56,6 +57,9 @@ func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
 		if err := k.observeIP(&state, family, names, byName); err != nil {
 			return netstate.State{}, err
 		}
+	}
+	if state.Rules, err = k.observeRules(); err != nil {
+		return netstate.State{}, fmt.Errorf("listing the routing rules: %w", err)
 	}
 	if state.Sysctls, err = observeSysctls(interest.Sysctls); err != nil {
 		return netstate.State{}, err
@@ -94,13 +98,13 @@ func (k *Kernel) observeIP(state *netstate.State, family int, names map[int]stri
 	}
 	ours := &netlink.Route{Protocol: netstate.RouteProtocol}
 	routes, err := dump(func() ([]netlink.Route, error) {
-		return k.handle.RouteListFiltered(family, ours, netlink.RT_FILTER_PROTOCOL)
+		return k.handle.RouteListFiltered(family, ours, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE) // of any table
 	})
 	if err != nil {
 		return fmt.Errorf("listing the routes: %w", err)
 	}
 	for _, r := range routes {
-		state.Routes = append(state.Routes, observeRoute(r, family, names)...)
+		observeRoute(state, r, family, names)
 	}
 	return nil
 }
@@ -147,9 +151,9 @@ func address(device string, a netlink.Addr) netstate.Address {
 	return netstate.Address{Device: device, Local: prefix(a.IPNet).Addr(), Peer: prefix(peer)}
 }
 
-// observeRoute converts a route, into several when it has several next hops: the kernel may show routes of different devices as one.
-// A next hop without a device, or with one that has gone since the devices were listed, is left out.
-func observeRoute(r netlink.Route, family int, names map[int]string) []netstate.Route {
+// observeRoute adds a route. IPv6 shows routes of different devices as one that has several next hops. A next hop without a device, or with
+// one that has gone since the devices were listed, is left out, and IPv4's route with it.
+func observeRoute(state *netstate.State, r netlink.Route, family int, names map[int]string) {
 	destination := netstate.DefaultIPv4
 	if family == netlink.FAMILY_V6 {
 		destination = netstate.DefaultIPv6
@@ -157,17 +161,25 @@ func observeRoute(r netlink.Route, family int, names map[int]string) []netstate.
 	if r.Dst != nil {
 		destination = prefix(r.Dst)
 	}
-	hops := []int{r.LinkIndex}
-	for _, hop := range r.MultiPath {
-		hops = append(hops, hop.LinkIndex)
+	table := r.Table
+	if table == unix.RT_TABLE_MAIN {
+		table = 0
 	}
-	var routes []netstate.Route
-	for _, index := range hops {
-		if device, ok := names[index]; ok {
-			routes = append(routes, netstate.Route{Destination: destination, Device: device, Metric: r.Priority})
+	var hops []netstate.Hop
+	for _, hop := range append([]*netlink.NexthopInfo{{LinkIndex: r.LinkIndex}}, r.MultiPath...) {
+		if device, ok := names[hop.LinkIndex]; ok {
+			hops = append(hops, netstate.Hop{Device: device, Weight: hop.Hops + 1})
 		}
 	}
-	return routes
+	if family == netlink.FAMILY_V4 && len(r.MultiPath) > 0 {
+		if len(hops) == len(r.MultiPath) {
+			state.Multipaths = append(state.Multipaths, netstate.Multipath{Destination: destination, Metric: r.Priority, Hops: hops})
+		}
+		return
+	}
+	for _, hop := range hops {
+		state.Routes = append(state.Routes, netstate.Route{Destination: destination, Device: hop.Device, Metric: r.Priority, Table: table})
+	}
 }
 
 func prefix(n *net.IPNet) netip.Prefix {

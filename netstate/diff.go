@@ -13,8 +13,8 @@ import "slices"
 //	set MTUs and queues, set links up          parents first
 //	join bonds, set them up                    see setBond
 //	delete addresses that stand in the way     see planAddresses
-//	add addresses, add routes
-//	delete routes, delete addresses            what is no longer wanted
+//	add addresses, add routes, add rules       a rule after the table that it leads to
+//	delete rules, routes, addresses            what is no longer wanted
 //	delete VLAN devices                        children first
 //	release bonds, delete the table
 //
@@ -34,10 +34,11 @@ func Diff(want, have State) []Op {
 	d.setSysctls()
 	d.setLinks()
 	d.setBonds()
+	d.spread()
 	addresses := d.planAddresses()
-	routes := d.planRoutes(addresses.flushed)
-	return slices.Concat(d.ops, routes.first, addresses.first, addresses.add, routes.add, routes.last, addresses.last,
-		unwanted, d.releaseBonds(), d.deleteTable())
+	routes, multipaths, rules := d.planRoutes(addresses.flushed), d.planMultipaths(addresses.flushed), d.planRules()
+	return slices.Concat(d.ops, routes.first, multipaths.first, addresses.first, addresses.add, routes.add, multipaths.add, rules.add,
+		rules.last, multipaths.last, routes.last, addresses.last, unwanted, d.releaseBonds(), d.deleteTable())
 }
 
 // differ is the work of one Diff.

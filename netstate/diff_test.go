@@ -40,6 +40,8 @@ func (s State) with(change func(*State)) State {
 	s.Routes = append([]Route(nil), s.Routes...)
 	s.Sysctls = append([]Sysctl(nil), s.Sysctls...)
 	s.Qdiscs = append([]Qdisc(nil), s.Qdiscs...)
+	s.Rules = append([]RoutingRule(nil), s.Rules...)
+	s.Multipaths = append([]Multipath(nil), s.Multipaths...)
 	change(&s)
 	return s
 }

@@ -45,6 +45,7 @@ func randomWant(r *rand.Rand) State {
 		}
 	}
 	wantBonds(r, &s)
+	wantSpread(r, &s)
 	if r.IntN(4) > 0 {
 		s.Table = randomTable(r)
 	}
@@ -87,6 +88,24 @@ func wantBonds(r *rand.Rand, s *State) {
 	}
 }
 
+// wantSpread spreads connections over some of the lines that have an IPv4 address, and gives each of these a table and its rules.
+func wantSpread(r *rand.Rand, s *State) {
+	m := Multipath{Destination: DefaultIPv4, Metric: 100 + r.IntN(2)}
+	for i, line := range testLines {
+		has := slices.ContainsFunc(s.Addresses, func(a Address) bool { return a.Device == line && a.Local.Is4() })
+		if !has || r.IntN(3) == 0 {
+			continue
+		}
+		m.Hops = append(m.Hops, Hop{line, 1 + r.IntN(2)})
+		s.Routes = append(s.Routes, Route{Destination: DefaultIPv4, Device: line, Metric: 1, Table: 10801 + i})
+		s.Rules = append(s.Rules, RoutingRule{Priority: 30801 + i, Mark: Mark{uint32(i+1) << 24, 0x7f000000}, Table: 10801 + i})
+	}
+	if len(m.Hops) > 0 {
+		s.Multipaths = append(s.Multipaths, m)
+		s.Rules = append(s.Rules, RoutingRule{Priority: 30800, Specific: true})
+	}
+}
+
 func testAddress(device, prefix string) Address {
 	p := netip.MustParsePrefix(prefix)
 	return Address{Device: device, Local: p.Addr(), Peer: p}
@@ -113,7 +132,7 @@ func randomAddress(r *rand.Rand, base string) netip.Addr {
 func (m *model) disturb(r *rand.Rand) {
 	line := pick(r, testLines...)
 	_, exists := m.links[line]
-	switch r.IntN(7) {
+	switch r.IntN(9) {
 	case 0:
 		m.deleteLink(line)
 		delete(m.sysctls, "net/ipv6/conf/"+line+"/accept_ra")
@@ -143,6 +162,26 @@ func (m *model) disturb(r *rand.Rand) {
 		}
 	case 6:
 		m.disturbBond(r, pick(r, testBonds...), line)
+	case 7:
+		if exists {
+			m.setDown(line)
+		}
+	case 8:
+		m.disturbSpread(r)
+	}
+}
+
+// disturbSpread takes something away from what spreads connections, or adds to it with our mark.
+func (m *model) disturbSpread(r *rand.Rand) {
+	switch r.IntN(4) {
+	case 0:
+		m.rules = m.rules[:r.IntN(len(m.rules)+1)]
+	case 1:
+		m.spread = nil
+	case 2:
+		_ = m.apply(AddRule{RoutingRule{Priority: 7, Table: 9}})
+	case 3:
+		_ = m.apply(AddMultipath{Multipath{DefaultIPv4, 100, []Hop{{"ppp-a", 9}, {"ppp-b", 1}}}})
 	}
 }
 
@@ -191,6 +230,7 @@ func newModel(loaded bool) (m *model, foreign State) {
 		links:     map[string]Link{"eth1": {Name: "eth1", MTU: 1500}},
 		addresses: slices.Clone(foreign.Addresses),
 		sysctls:   map[string]string{},
+		dead:      map[string]bool{},
 		qdiscs:    map[string]string{"eth9": "teql5"},
 	}
 	for _, l := range foreign.Links {
@@ -253,8 +293,8 @@ func checkLeft(t *testing.T, m *model, foreign State) {
 			t.Errorf("%s is left behind", Qdisc{device, kind})
 		}
 	}
-	if len(m.routes) > 0 || m.table != nil {
-		t.Errorf("left behind: routes %v, table %v", m.routes, m.table)
+	if len(m.routes) > 0 || len(m.spread) > 0 || len(m.rules) > 0 || m.table != nil {
+		t.Errorf("left behind: routes %v %v, rules %v, table %v", m.routes, m.spread, m.rules, m.table)
 	}
 	for _, l := range foreign.Links {
 		if m.links[l.Name] != l {
@@ -282,6 +322,11 @@ func converge(t *testing.T, m *model, want State) {
 	for _, a := range want.Addresses {
 		if i := m.first(a.Device); a.First && m.links[a.Device].Bond && (i < 0 || m.addresses[i].Local != a.Local) {
 			t.Errorf("after %v %s is not first of %v", ops, a, m.addresses)
+		}
+	}
+	for _, p := range m.spread {
+		if slices.ContainsFunc(p.Hops, func(h Hop) bool { return m.dead[h.Device] }) {
+			t.Errorf("after %v a hop of %s is dead", ops, p)
 		}
 	}
 	if diff := cmp.Diff([]Op(nil), Diff(want, m.state(want))); diff != "" {

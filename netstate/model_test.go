@@ -11,6 +11,9 @@ type model struct {
 	links     map[string]Link
 	addresses []Address // in the order of adding: the first IPv4 address of a network is primary, the others secondary
 	routes    []Route
+	spread    []Multipath
+	dead      map[string]bool // devices whose next hops are passed over: down, or without an IPv4 address since it lost its last
+	rules     []RoutingRule
 	sysctls   map[string]string
 	qdiscs    map[string]string // kind of the root qdisc, by device
 	table     *Table
@@ -18,7 +21,10 @@ type model struct {
 
 // state is what can be observed by one who is interested in what is wanted: which devices are lines is known from there alone.
 func (m *model) state(want State) State {
-	s := State{Addresses: slices.Clone(m.addresses), Routes: slices.Clone(m.routes), Table: m.table}
+	s := State{
+		Addresses: slices.Clone(m.addresses), Routes: slices.Clone(m.routes), Multipaths: slices.Clone(m.spread), Rules: slices.Clone(m.rules),
+		Table: m.table,
+	}
 	for name, l := range m.links {
 		if i := m.first(name); i >= 0 && l.Bond {
 			s.Addresses[i].First = true
@@ -69,6 +75,9 @@ func (m *model) apply(op Op) error {
 		if !slices.Contains(m.addresses, o.Address) {
 			m.addresses = append(m.addresses, o.Address)
 		}
+		if o.Address.Local.Is4() && m.links[o.Address.Device].Up {
+			delete(m.dead, o.Address.Device)
+		}
 	case DeleteAddress:
 		m.deleteAddress(o.Address)
 	case AddRoute:
@@ -83,6 +92,8 @@ func (m *model) apply(op Op) error {
 			return fmt.Errorf("%s: no such route", o)
 		}
 		m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r == o.Route })
+	case AddMultipath, DeleteMultipath, AddRule, DeleteRule:
+		return m.changeSpread(op)
 	case SetSysctl:
 		if _, ok := m.sysctls[o.Sysctl.Key]; !ok {
 			return fmt.Errorf("%s: no such setting", o)
@@ -145,7 +156,49 @@ func (m *model) changeLink(op Op) error {
 	}
 	change(&l)
 	m.links[name] = l
+	if l.Up {
+		delete(m.dead, name)
+	}
 	return nil
+}
+
+func (m *model) changeSpread(op Op) error {
+	switch o := op.(type) {
+	case AddMultipath:
+		down := func(h Hop) bool { return !m.links[h.Device].Up }
+		if len(o.Multipath.Hops) < 2 || slices.ContainsFunc(o.Multipath.Hops, down) {
+			return fmt.Errorf("%s: network is down", o)
+		}
+		if !slices.ContainsFunc(m.spread, o.Multipath.equal) {
+			m.spread = append(m.spread, o.Multipath)
+		}
+	case DeleteMultipath:
+		i := slices.IndexFunc(m.spread, o.Multipath.sameWays) // the kernel does not look at weights
+		if i < 0 {
+			return fmt.Errorf("%s: no such route", o)
+		}
+		m.spread = slices.Delete(m.spread, i, i+1)
+	case AddRule:
+		if slices.Contains(m.rules, o.Rule) {
+			return fmt.Errorf("%s: file exists", o)
+		}
+		m.rules = append(m.rules, o.Rule)
+	case DeleteRule:
+		i := slices.Index(m.rules, o.Rule)
+		if i < 0 {
+			return fmt.Errorf("%s: no such rule", o)
+		}
+		m.rules = slices.Delete(m.rules, i, i+1)
+	}
+	return nil
+}
+
+// kill has the next hops of a device passed over. A route all of whose next hops are goes.
+func (m *model) kill(device string) {
+	m.dead[device] = true
+	m.spread = slices.DeleteFunc(m.spread, func(p Multipath) bool {
+		return !slices.ContainsFunc(p.Hops, func(h Hop) bool { return !m.dead[h.Device] })
+	})
 }
 
 func (m *model) changeBond(op Op) error {
@@ -219,6 +272,7 @@ func (m *model) setDown(name string) {
 	l.Up = false
 	m.links[name] = l
 	m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == name })
+	m.kill(name)
 	m.addresses = slices.DeleteFunc(m.addresses, func(a Address) bool { return a.Device == name && a.Local.Is6() })
 }
 
@@ -233,6 +287,9 @@ func (m *model) deleteLink(name string) {
 	delete(m.sysctls, "net/ipv6/conf/"+name+"/disable_ipv6")
 	m.addresses = slices.DeleteFunc(m.addresses, func(a Address) bool { return a.Device == name })
 	m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == name })
+	m.spread = slices.DeleteFunc(m.spread, func(p Multipath) bool {
+		return slices.ContainsFunc(p.Hops, func(h Hop) bool { return h.Device == name })
+	})
 }
 
 // deleteAddress takes the secondary addresses away with their primary, and the IPv4 routes with the last IPv4 address.
@@ -246,5 +303,6 @@ func (m *model) deleteAddress(a Address) {
 	m.addresses = slices.DeleteFunc(m.addresses, func(b Address) bool { return b == a || primary && sameNetwork(b) })
 	if a.Local.Is4() && !slices.ContainsFunc(m.addresses, func(b Address) bool { return b.Device == a.Device && b.Local.Is4() }) {
 		m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == a.Device && r.Destination.Addr().Is4() })
+		m.kill(a.Device)
 	}
 }

@@ -49,6 +49,18 @@ type AddRoute struct{ Route Route }
 // DeleteRoute removes a route of our protocol number.
 type DeleteRoute struct{ Route Route }
 
+// AddMultipath adds a route of our protocol number beside others with the same destination and metric; it may be there already.
+type AddMultipath struct{ Multipath Multipath }
+
+// DeleteMultipath removes a route of our protocol number.
+type DeleteMultipath struct{ Multipath Multipath }
+
+// AddRule adds a routing rule of our protocol number.
+type AddRule struct{ Rule RoutingRule }
+
+// DeleteRule removes a routing rule of our protocol number.
+type DeleteRule struct{ Rule RoutingRule }
+
 // SetSysctl writes a kernel setting.
 type SetSysctl struct{ Sysctl Sysctl }
 
@@ -82,24 +94,28 @@ type SetTable struct{ Table Table }
 // DeleteTable removes our nftables table.
 type DeleteTable struct{}
 
-func (AddLink) op()       {}
-func (DeleteLink) op()    {}
-func (SetEgress) op()     {}
-func (SetMTU) op()        {}
-func (SetUp) op()         {}
-func (AddAddress) op()    {}
-func (DeleteAddress) op() {}
-func (AddRoute) op()      {}
-func (DeleteRoute) op()   {}
-func (SetSysctl) op()     {}
-func (LoadBonds) op()     {}
-func (Adopt) op()         {}
-func (Release) op()       {}
-func (SetTxQueue) op()    {}
-func (Join) op()          {}
-func (Leave) op()         {}
-func (SetTable) op()      {}
-func (DeleteTable) op()   {}
+func (AddLink) op()         {}
+func (DeleteLink) op()      {}
+func (SetEgress) op()       {}
+func (SetMTU) op()          {}
+func (SetUp) op()           {}
+func (AddAddress) op()      {}
+func (DeleteAddress) op()   {}
+func (AddRoute) op()        {}
+func (DeleteRoute) op()     {}
+func (AddMultipath) op()    {}
+func (DeleteMultipath) op() {}
+func (AddRule) op()         {}
+func (DeleteRule) op()      {}
+func (SetSysctl) op()       {}
+func (LoadBonds) op()       {}
+func (Adopt) op()           {}
+func (Release) op()         {}
+func (SetTxQueue) op()      {}
+func (Join) op()            {}
+func (Leave) op()           {}
+func (SetTable) op()        {}
+func (DeleteTable) op()     {}
 
 func (o AddLink) String() string {
 	return fmt.Sprintf("ip link add link %s name %s alias %s type %s", o.Link.VLAN.Parent, o.Link.Name, Alias, o.Link.VLAN)
@@ -128,6 +144,14 @@ func (o DeleteAddress) String() string { return "ip address delete " + o.Address
 func (o AddRoute) String() string { return routeCommand("append", o.Route) }
 
 func (o DeleteRoute) String() string { return routeCommand("delete", o.Route) }
+
+func (o AddMultipath) String() string { return "ip route append " + o.Multipath.String() }
+
+func (o DeleteMultipath) String() string { return "ip route delete " + o.Multipath.String() }
+
+func (o AddRule) String() string { return "ip rule add " + o.Rule.String() }
+
+func (o DeleteRule) String() string { return "ip rule delete " + o.Rule.String() }
 
 func (o SetSysctl) String() string { return "sysctl -w " + o.Sysctl.String() }
 

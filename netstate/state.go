@@ -10,13 +10,15 @@
 //	what                                       mark of ownership
 //	VLAN device                                its alias is "linebond" (Alias)
 //	bond device (teql0, ...)                   likewise; a kernel module makes it: we adopt and release it
-//	route                                      its protocol number is 108 (RouteProtocol)
+//	route, in any routing table                its protocol number is 108 (RouteProtocol)
+//	routing rule of IPv4                       likewise
 //	IPv4 and IPv6 link-local address           it is on a line device (Link.Line); other IPv6 addresses there belong to SLAAC
 //	other address                              it is on a bond device of ours, and not IPv6 link-local
 //	root qdisc                                 its kind is the name of a bond device of ours, or it is on a line device
 //	nftables table                             it is called `inet linebond` (TableName)
 //	sysctl                                     none: only ever set. Those of a line or a VLAN device of ours go with it, and Release
-//	                                           resets a bond's rp_filter; ip_forward and IPv6's forwarding stay as we set them
+//	                                           resets a bond's rp_filter; ip_forward and IPv6's forwarding stay as we set them, and so does
+//	                                           fib_multipath_hash_policy
 //
 // Everything else is left alone.
 package netstate
@@ -32,18 +34,20 @@ import (
 // Alias is the interface alias that marks a VLAN device as made by linebond, and a bond device as in its use.
 const Alias = "linebond"
 
-// RouteProtocol is the routing protocol number (rtm_protocol) that marks a route as linebond's.
+// RouteProtocol is the routing protocol number (rtm_protocol, FRA_PROTOCOL) that marks a route or a routing rule as linebond's.
 const RouteProtocol = 108
 
 // State is the part of the host's networking that concerns linebond. As something wanted it says what must be there; as something
 // observed it says what is. The order within a list means nothing, and a repetition is the same as a single entry.
 type State struct {
-	Links     []Link
-	Addresses []Address
-	Routes    []Route
-	Sysctls   []Sysctl
-	Qdiscs    []Qdisc
-	Table     *Table // nil: none
+	Links      []Link
+	Addresses  []Address
+	Routes     []Route
+	Multipaths []Multipath
+	Rules      []RoutingRule
+	Sysctls    []Sysctl
+	Qdiscs     []Qdisc
+	Table      *Table // nil: none
 }
 
 // Link is a network device.
@@ -132,12 +136,12 @@ func PeerAddress(device string, local, peer netip.Addr) Address {
 	return Address{Device: device, Local: local, Peer: netip.PrefixFrom(peer, peer.BitLen())}
 }
 
-// Route is a route out of a device, without a gateway, in the main table. The protocol number is not part of it: a State holds routes
-// of RouteProtocol only.
+// Route is a route out of a device, without a gateway. The protocol number is not part of it: a State holds routes of RouteProtocol only.
 type Route struct {
 	Destination netip.Prefix // masked; 0.0.0.0/0 or ::/0 for a default route
 	Device      string
 	Metric      int // the lowest wins. IPv6 has no metric 0: it means 1024 there.
+	Table       int // number of the routing table; 0: the main one
 }
 
 // DefaultIPv4 and DefaultIPv6 are the destinations of default routes.
@@ -172,6 +176,12 @@ func (s State) String() string {
 	}
 	for _, r := range s.Routes {
 		lines = append(lines, "route "+r.String())
+	}
+	for _, m := range s.Multipaths {
+		lines = append(lines, "route "+m.String())
+	}
+	for _, r := range s.Rules {
+		lines = append(lines, "rule "+r.String())
 	}
 	for _, c := range s.Sysctls {
 		lines = append(lines, "sysctl "+c.String())
@@ -242,16 +252,24 @@ func (a Address) String() string {
 	return text
 }
 
-// String gives e.g. "default dev ppp-a proto 108 metric 200", with "-6" in front for IPv6.
+// String gives e.g. "default dev ppp-a proto 108 metric 200", with "-6" in front for IPv6, and "table 10801" behind.
 func (r Route) String() string {
-	destination := r.Destination.String()
-	if r.Destination.Bits() == 0 {
-		destination = "default"
-	}
+	text := fmt.Sprintf("%s dev %s proto %d metric %d", destination(r.Destination), r.Device, RouteProtocol, r.Metric)
 	if r.Destination.Addr().Is6() {
-		destination = "-6 " + destination
+		text = "-6 " + text
 	}
-	return fmt.Sprintf("%s dev %s proto %d metric %d", destination, r.Device, RouteProtocol, r.Metric)
+	if r.Table != 0 {
+		text += fmt.Sprintf(" table %d", r.Table)
+	}
+	return text
+}
+
+// destination is what ip(8) calls it.
+func destination(p netip.Prefix) string {
+	if p.Bits() == 0 {
+		return "default"
+	}
+	return p.String()
 }
 
 // String gives e.g. "net/ipv6/conf/ppp-a/accept_ra=2".
@@ -285,6 +303,8 @@ func (s State) normal() State {
 		n.Routes = append(n.Routes, r)
 	}
 	n.Routes = unique(n.Routes)
+	n.Multipaths = normalMultipaths(s.Multipaths)
+	n.Rules = unique(s.Rules)
 	n.Sysctls = unique(s.Sysctls)
 	n.Qdiscs = unique(s.Qdiscs)
 	if s.Table != nil {

@@ -3,6 +3,7 @@ package netstate
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,8 +28,8 @@ type DeviceSet struct {
 // Chain is a base chain with the policy accept.
 type Chain struct {
 	Name     string // e.g. postrouting
-	Type     string // filter or nat
-	Hook     string // prerouting, input, forward or postrouting
+	Type     string // filter, nat, or route, which looks for another route where a rule has changed the packet's mark
+	Hook     string // prerouting, input, forward, output or postrouting
 	Priority int    // e.g. 100 (srcnat), -100 (dstnat), 0 (filter), -150 (mangle)
 	Rules    []Rule
 }
@@ -37,16 +38,26 @@ type Chain struct {
 type Rule struct {
 	Family      uint8        // 4 or 6; 0: both
 	In, Out     string       // name of a DeviceSet; "": any device
+	InDevice    string       // the device itself, with In ""
+	OutDevice   string       // likewise, with Out ""
 	Source      netip.Prefix // not valid: any
 	Destination netip.Prefix // not valid: any
 	Connection  Connection
+	Marked      Mark   // the bits that the connection's mark has; without a mask: any
 	Protocol    string // tcp, udp, icmp or ipv6-icmp; "": any
 	Ports       Ports  // destination ports, with tcp and udp; zero: any
 	SYN         bool   // tcp: of the flags SYN and RST, SYN alone
 	Verdict     Verdict
 	To          netip.Addr // the new address, with SNAT and DNAT
 	ToPort      uint16     // the new port, with DNAT; 0: as it is
+	Mark        Mark       // with MarkConnection and MarkPacket
 	Comment     string     // for the reader of `nft list ruleset`
+}
+
+// Mark is some bits of the mark of a packet or of a connection.
+type Mark struct {
+	Value uint32 // within the mask
+	Mask  uint32 // no run of bits from the highest on, which nft(8) would write as the length of a prefix
 }
 
 // Ports is a range of ports, of which a single one is both ends.
@@ -71,7 +82,9 @@ const (
 	Masquerade
 	SNAT
 	DNAT
-	ClampMSS // tcp option maxseg size set rt mtu: to what fits the paths of both directions
+	ClampMSS       // tcp option maxseg size set rt mtu: to what fits the paths of both directions
+	MarkConnection // ct mark set: the bits of Rule.Mark, and the others as they are
+	MarkPacket     // meta mark set: likewise
 )
 
 // Equal says whether two tables do the same: the order of sets and of their devices means nothing, that of chains and rules does.
@@ -148,11 +161,14 @@ func (r Rule) String() string {
 		}
 	}
 	when(r.In != "", "iifname @%s", r.In)
+	when(r.InDevice != "", "iifname %q", r.InDevice)
 	when(r.Out != "", "oifname @%s", r.Out)
+	when(r.OutDevice != "", "oifname %q", r.OutDevice)
 	when(r.Family != 0, "meta nfproto ipv%d", r.Family)
 	when(r.Source.IsValid(), "%s saddr %s", family(r.Source.Addr()), r.Source)
 	when(r.Destination.IsValid(), "%s daddr %s", family(r.Destination.Addr()), r.Destination)
 	when(r.Connection != AnyConnection, "ct %s", r.Connection)
+	when(r.Marked.Mask != 0, "ct mark & 0x%08x == 0x%08x", r.Marked.Mask, r.Marked.Value)
 	when(r.Protocol != "" && r.Ports == Ports{} && !r.SYN, "meta l4proto %s", r.Protocol)
 	when(r.Ports != Ports{}, "%s dport %s", r.Protocol, r.Ports)
 	when(r.SYN, "tcp flags & (syn | rst) == syn")
@@ -168,6 +184,10 @@ func (r Rule) action() string {
 		return fmt.Sprintf("dnat %s to %s", family(r.To), netip.AddrPortFrom(r.To, r.ToPort))
 	case r.Verdict == DNAT || r.Verdict == SNAT:
 		return fmt.Sprintf("%s %s to %s", r.Verdict, family(r.To), r.To)
+	case r.Verdict == MarkConnection:
+		return "ct mark set ct mark " + r.Mark.set()
+	case r.Verdict == MarkPacket:
+		return "meta mark set meta mark " + r.Mark.set()
 	}
 	return r.Verdict.String()
 }
@@ -178,6 +198,15 @@ func family(a netip.Addr) string {
 		return "ip6"
 	}
 	return "ip"
+}
+
+// set gives what nft does to a mark, in its notation, e.g. "& 0x81ffffff | 0x01000000".
+func (m Mark) set() string {
+	text := fmt.Sprintf("| 0x%08x", m.Value)
+	if kept := ^m.Mask | m.Value; kept != math.MaxUint32 {
+		text = fmt.Sprintf("& 0x%08x %s", kept, text)
+	}
+	return text
 }
 
 // String gives e.g. "443" or "8000-8010".
@@ -216,6 +245,10 @@ func (v Verdict) String() string {
 		return "dnat"
 	case ClampMSS:
 		return "tcp option maxseg size set rt mtu"
+	case MarkConnection:
+		return "ct mark set"
+	case MarkPacket:
+		return "meta mark set"
 	}
 	return fmt.Sprintf("verdict %d", uint8(v))
 }

@@ -48,6 +48,10 @@ func fullTable() Table {
 			}},
 			{Name: "late", Type: "filter", Hook: "forward", Priority: 100, Rules: []Rule{{Connection: Forwarded, Verdict: Accept}}},
 			{Name: "early", Type: "filter", Hook: "forward", Priority: -100},
+			{Name: "marks", Type: "route", Hook: "output", Priority: -150, Rules: []Rule{
+				{OutDevice: "ppp-a", Family: 4, Marked: Mark{0, 0x7f000000}, Verdict: MarkConnection, Mark: Mark{0x5e000000, 0x7f000000}},
+				{InDevice: "ppp-a", Marked: Mark{0x7f000000, 0x7f000000}, Verdict: MarkPacket, Mark: Mark{0x7f000000, 0x7f000000}, Comment: "line a"},
+			}},
 		},
 	}
 }
@@ -108,6 +112,12 @@ table inet linebond {
 
 	chain early {
 		type filter hook forward priority -100; policy accept;
+	}
+
+	chain marks {
+		type route hook output priority mangle; policy accept;
+		oifname "ppp-a" meta nfproto ipv4 ct mark & 0x7f000000 == 0x00000000 ct mark set ct mark & 0xdeffffff | 0x5e000000
+		iifname "ppp-a" ct mark & 0x7f000000 == 0x7f000000 meta mark set meta mark | 0x7f000000 comment "line a"
 	}
 }`
 

@@ -18,15 +18,17 @@ import (
 // bonded is linebond at a customer's with several lines.
 type bonded struct {
 	*lab.Bond
-	linebond *lab.Linebond
+	linebond  *lab.Linebond
+	multipath bool // the mode of its bond, which else is teql
 }
 
 // bondSet says how a test's bond differs from the usual one.
 type bondSet struct {
-	lab  lab.BondConfig
-	bond string            // more of the table [bond]
-	more string            // more of linebond.toml: other tables
-	line map[string]string // more of a line's file, by name
+	lab       lab.BondConfig
+	multipath bool              // the mode of the bond, which else is teql
+	bond      string            // more of the table [bond]
+	more      string            // more of linebond.toml: other tables
+	line      map[string]string // more of a line's file, by name
 }
 
 // slow lines are fast enough to have a load, and slow enough to leave the guest time.
@@ -41,7 +43,7 @@ func slow(lines int) []lab.ModemConfig {
 // newBonded makes the lines and linebond's files, and does not start linebond.
 func newBonded(t *testing.T, s bondSet) *bonded {
 	t.Helper()
-	b := &bonded{Bond: lab.NewBond(t, s.lab)}
+	b := &bonded{Bond: lab.NewBond(t, s.lab), multipath: s.multipath}
 	b.linebond = lab.NewLinebond(t, b.Router, os.Getenv(binaryVariable))
 	b.configure(t, s.bond, s.more)
 	for _, l := range b.Lines {
@@ -60,8 +62,11 @@ func (b *bonded) configure(t *testing.T, bond, more string) {
 	if !strings.Contains(more, "[health]") {
 		more += "[health]\nrejoin_after = \"100ms\"\n"
 	}
-	b.linebond.Write(t, "linebond.toml", fmt.Sprintf(
-		"[log]\nto = \"stderr\"\nlevel = \"debug\"\n[bond]\nmode = \"teql\"\ndevice = %q\n%s\n%s", b.TEQL, bond, more))
+	mode := fmt.Sprintf("mode = \"teql\"\ndevice = %q", b.TEQL)
+	if b.multipath {
+		mode = "mode = \"multipath\""
+	}
+	b.linebond.Write(t, "linebond.toml", fmt.Sprintf("[log]\nto = \"stderr\"\nlevel = \"debug\"\n[bond]\n%s\n%s\n%s", mode, bond, more))
 }
 
 func (b *bonded) names() []string {
@@ -92,7 +97,7 @@ func (b *bonded) in(t *testing.T, names ...string) {
 	lab.Eventually(t, limit, func() error {
 		var in []string
 		for _, l := range b.Lines {
-			if kind, err := b.Router.Qdisc("ppp-" + l.Name); err == nil && kind == b.TEQL {
+			if b.isIn(t, l) {
 				in = append(in, l.Name)
 			}
 		}
@@ -101,6 +106,16 @@ func (b *bonded) in(t *testing.T, names ...string) {
 		}
 		return nil
 	})
+}
+
+// isIn says whether a line is in the bond: its device is the bond's slave, or has a routing table of its own.
+func (b *bonded) isIn(t *testing.T, l *lab.BondLine) bool {
+	t.Helper()
+	if b.multipath {
+		return strings.Contains(b.Router.Run(t, "ip", "route", "show", "table", "all", "proto", "108"), "default dev ppp-"+l.Name+" table 108")
+	}
+	kind, err := b.Router.Qdisc("ppp-" + l.Name)
+	return err == nil && kind == b.TEQL
 }
 
 // others are the names of all lines but one.
@@ -131,7 +146,12 @@ func (b *bonded) host(t *testing.T) string {
 		"tc qdisc; nft list ruleset; grep . /proc/sys/net/ipv4/conf/*/rp_filter")
 	out = strings.ReplaceAll(out, "<POINTOPOINT,NOARP>", "<NOARP>")
 	out = regexp.MustCompile(`(qdisc teql\d+) \w+:`).ReplaceAllString(out, "$1") // the handle is another after each join
-	lines := strings.Split(out, "\n")
+	return sorted(out)
+}
+
+// sorted is a text with its lines sorted.
+func sorted(text string) string {
+	lines := strings.Split(text, "\n")
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }

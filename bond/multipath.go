@@ -1,0 +1,230 @@
+package bond
+
+import (
+	"cmp"
+	"hash/fnv"
+	"math"
+	"net/netip"
+	"slices"
+
+	"linebond/config"
+	"linebond/netstate"
+)
+
+// A multipath bond has no device. The kernel's default route has a next hop for each line that is in, and a connection's first packet goes
+// where that leads. Its line's number is then in the connection's mark, and by that in the mark of each later packet from inside; and
+// routing rules lead these to the line's own table, whatever becomes of the route in the meantime:
+//
+//	30800      main, but for its default route     what is near, or has a route of its own
+//	30800 + n  packets with the mark of line n     table 10800 + n: default dev ppp-NAME
+//	30800 + n  packets from line n's own address   likewise: a socket has its address before it has a connection
+//	32766      main, with the default route        first packets, and what belongs to a line that is not in
+const (
+	markMask     = 0x7f << markShift
+	markShift    = 24
+	rulePriority = 30800
+	lineTable    = 10800
+)
+
+// mostWeight is the greatest weight that a line gets; the kernel's is 256.
+const mostWeight = 100
+
+func spreads(b config.Bond) bool { return b.Mode == config.ModeMultipath }
+
+// spreadLines returns the lines of multipath bonds.
+func spreadLines(c *config.Config) []config.Line {
+	var lines []config.Line
+	for _, l := range c.Lines {
+		if slices.ContainsFunc(c.Bonds, func(b config.Bond) bool { return spreads(b) && b.Device == l.Bond }) {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// numbers gives each line of a multipath bond a number from 1 to config.MaxMultipath, by its name. It makes no memory, and yet connections
+// must know their lines again after a restart, or when a line is added: so the name's hash is the number, and only two lines that have
+// the same depend on each other.
+func numbers(c *config.Config) map[string]uint32 {
+	numbers, taken := map[string]uint32{}, map[uint32]bool{}
+	for _, l := range spreadLines(c) {
+		h := fnv.New32a()
+		h.Write([]byte(l.Name))
+		n := h.Sum32() % config.MaxMultipath
+		for range config.MaxMultipath {
+			if !taken[n] {
+				taken[n], numbers[l.Name] = true, n+1
+				break
+			}
+			n = (n + 1) % config.MaxMultipath
+		}
+	}
+	return numbers
+}
+
+// markOf is the mark of the line with this number, and with 0 that of no line.
+func markOf(number uint32) netstate.Mark {
+	return netstate.Mark{Value: number << markShift, Mask: markMask}
+}
+
+// weigh returns how many of a bond's connections each of its lines gets, in proportion to what they can carry. That is what comes in, or if
+// it is not known of all of them, what goes out.
+func weigh(lines []slot) []int {
+	rates := []func(config.Line) config.Rate{
+		func(l config.Line) config.Rate { return l.Download },
+		func(l config.Line) config.Rate { return l.Upload },
+		func(config.Line) config.Rate { return 1 },
+	}
+	known := slices.IndexFunc(rates, func(rate func(config.Line) config.Rate) bool {
+		return !slices.ContainsFunc(lines, func(l slot) bool { return rate(l.Config) == 0 })
+	})
+	var most config.Rate
+	for _, l := range lines {
+		most = max(most, rates[known](l.Config))
+	}
+	weights, divisor := make([]int, len(lines)), 0
+	for i, l := range lines {
+		weights[i] = max(1, int(math.Round(mostWeight*float64(rates[known](l.Config))/float64(most))))
+		divisor = commonDivisor(weights[i], divisor)
+	}
+	for i := range weights {
+		weights[i] /= divisor
+	}
+	return weights
+}
+
+func commonDivisor(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// share gives the members of a multipath bond their shares.
+func (v *Bond) share(lines []slot) {
+	serving := filter(lines, func(l slot) bool { return l.in })
+	weights, sum := weigh(serving), 0
+	for _, w := range weights {
+		sum += w
+	}
+	for i, l := range serving {
+		m := slices.IndexFunc(v.Members, func(m Membership) bool { return m.Line == l.Config.Name })
+		v.Members[m].Share = float64(weights[i]) / float64(sum)
+	}
+}
+
+// spread wants the lines of a multipath bond, and that connections are spread over those that are in.
+//
+// The kernel takes a route with several next hops away as soon as one of their devices is gone. So there is another default route by each
+// line, behind it, until it has been made anew.
+func (p *planner) spread(c config.Bond, lines []slot) {
+	numbers := numbers(p.config)
+	p.sysctl("net/ipv4/fib_multipath_hash_policy", "1") // ports count
+	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: rulePriority, Specific: true})
+	var serving []slot
+	for _, l := range lines {
+		if p.spreadLine(l) && l.in && l.Status.IPv4.Local.IsValid() {
+			serving = append(serving, l)
+			p.ownTable(l, numbers[l.Config.Name], lines)
+		}
+	}
+	if len(serving) == 0 || !c.DefaultRoute {
+		return
+	}
+	route := netstate.Multipath{Destination: netstate.DefaultIPv4, Metric: c.Metric}
+	for i, weight := range weigh(serving) {
+		device := serving[i].Status.Device
+		route.Hops = append(route.Hops, netstate.Hop{Device: device, Weight: weight})
+		if len(serving) > 1 {
+			p.route(netstate.DefaultIPv4, device, c.Metric+1)
+		}
+	}
+	p.State.Multipaths = append(p.State.Multipaths, route)
+}
+
+// spreadLine wants a line of a multipath bond as if it stood by itself, without its default route, and says whether it has a device.
+func (p *planner) spreadLine(l slot) bool {
+	s := l.Status
+	if !p.device(l.Member, netstate.Link{}) {
+		return false
+	}
+	if s.IPv4.Local.IsValid() {
+		p.address(l.Member, s.IPv4.Local, s.IPv4.Peer)
+	}
+	p.advertised(l.Member)
+	if l.in {
+		p.resolver(l.Member)
+	}
+	return true
+}
+
+// ownTable wants a line's table, and the rules that lead there. An address that several lines have is no line's own.
+func (p *planner) ownTable(l slot, number uint32, lines []slot) {
+	table, priority := lineTable+int(number), rulePriority+int(number)
+	p.State.Routes = append(p.State.Routes, netstate.Route{Destination: netstate.DefaultIPv4, Device: l.Status.Device, Metric: 1, Table: table})
+	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: priority, Mark: markOf(number), Table: table})
+	address := l.Status.IPv4.Local
+	if len(filter(lines, func(o slot) bool { return o.Status.IPv4.Local == address })) == 1 {
+		p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: priority, From: single(address), Table: table})
+	}
+}
+
+// learn takes note of the one address that all lines of a multipath bond have, once two of them have told it: with it go out all connections
+// of the LAN, so that they can go on over other lines. Fallback lines are apart: theirs is another ISP's.
+func (b *Bonds) learn(s shared) {
+	switch {
+	case !s.known || s.fallback:
+	case s.agreed:
+		b.common = s.lines
+	case s.warning != "" || s.lines != b.common:
+		b.common = netip.Addr{}
+	}
+}
+
+// alikeDevices are those of the lines of a multipath bond that may have one address.
+func alikeDevices(c *config.Config) []string {
+	var devices []string
+	for _, l := range spreadLines(c) {
+		if !l.Fallback {
+			devices = append(devices, l.Device)
+		}
+	}
+	return devices
+}
+
+// serving returns the addresses of the lines that are in.
+func serving(lines []slot) []netip.Prefix {
+	var addresses []netip.Prefix
+	for _, l := range lines {
+		if a := l.Status.IPv4.Local; l.in && a.IsValid() && !slices.Contains(addresses, single(a)) {
+			addresses = append(addresses, single(a))
+		}
+	}
+	return addresses
+}
+
+// markChains are the chains that keep connections of IPv4 on their lines. Those of IPv6 have no choice: their lines' addresses differ.
+func markChains(c *config.Config) []netstate.Chain {
+	lines := spreadLines(c)
+	if len(lines) == 0 {
+		return nil
+	}
+	numbers := numbers(c)
+	slices.SortFunc(lines, func(x, y config.Line) int { return cmp.Compare(x.Name, y.Name) })
+	var came, went, follows []netstate.Rule
+	for _, l := range lines {
+		mark := markOf(numbers[l.Name])
+		first := netstate.Rule{Family: 4, Marked: markOf(0), Verdict: netstate.MarkConnection, Mark: mark, Comment: "line " + l.Name}
+		first.InDevice = l.Device
+		came = append(came, first)
+		first.InDevice, first.OutDevice = "", l.Device
+		went = append(went, first)
+		follows = append(follows, netstate.Rule{Family: 4, Marked: mark, Verdict: netstate.MarkPacket, Mark: mark, Comment: "line " + l.Name})
+	}
+	came = append(came, netstate.Rule{In: outside, Verdict: netstate.Accept, Comment: "goes where it is addressed to"})
+	return []netstate.Chain{
+		{Name: "line-in", Type: "filter", Hook: "prerouting", Priority: -150, Rules: append(came, follows...)},
+		{Name: "line-local", Type: "route", Hook: "output", Priority: -150, Rules: follows},
+		{Name: "line-out", Type: "filter", Hook: "postrouting", Priority: -150, Rules: went},
+	}
+}
