@@ -15,14 +15,17 @@ import (
 // where that leads. Its line's number is then in the connection's mark, and by that in the mark of each later packet from inside; and
 // routing rules lead these to the line's own table, whatever becomes of the route in the meantime:
 //
-//	30800      main, but for its default route     what is near, or has a route of its own
 //	30800 + n  packets with the mark of line n     table 10800 + n: default dev ppp-NAME
-//	30800 + n  packets from line n's own address   likewise: a socket has its address before it has a connection
+//	30928      main, but for its default route     what is near, or has a route of its own
+//	30928 + n  packets from line n's own address   table 10800 + n: a socket has its address before it has a connection
 //	32766      main, with the default route        first packets, and what belongs to a line that is not in
+//
+// What is marked goes outside in any case. From a line's address may also go what is for the LAN.
 const (
-	markMask     = 0x7f << markShift
+	markMask     = config.MaxMultipath << markShift
 	markShift    = 24
-	rulePriority = 30800
+	markRule     = 30800
+	specificRule = markRule + config.MaxMultipath + 1
 	lineTable    = 10800
 )
 
@@ -120,7 +123,7 @@ func (v *Bond) share(lines []slot) {
 func (p *planner) spread(c config.Bond, lines []slot) {
 	numbers := numbers(p.config)
 	p.sysctl("net/ipv4/fib_multipath_hash_policy", "1") // ports count
-	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: rulePriority, Specific: true})
+	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: specificRule, Specific: true})
 	var serving []slot
 	for _, l := range lines {
 		if p.spreadLine(l) && l.in && l.Status.IPv4.Local.IsValid() {
@@ -160,12 +163,12 @@ func (p *planner) spreadLine(l slot) bool {
 
 // ownTable wants a line's table, and the rules that lead there. An address that several lines have is no line's own.
 func (p *planner) ownTable(l slot, number uint32, lines []slot) {
-	table, priority := lineTable+int(number), rulePriority+int(number)
+	table := lineTable + int(number)
 	p.State.Routes = append(p.State.Routes, netstate.Route{Destination: netstate.DefaultIPv4, Device: l.Status.Device, Metric: 1, Table: table})
-	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: priority, Mark: markOf(number), Table: table})
+	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: markRule + int(number), Mark: markOf(number), Table: table})
 	address := l.Status.IPv4.Local
 	if len(filter(lines, func(o slot) bool { return o.Status.IPv4.Local == address })) == 1 {
-		p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: priority, From: single(address), Table: table})
+		p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: specificRule + int(number), From: single(address), Table: table})
 	}
 }
 
