@@ -13,6 +13,7 @@ import (
 
 	"linebond/config"
 	"linebond/line"
+	"linebond/netstate"
 )
 
 // chaos is a history of a few lines at random, and what must be true of it at all times.
@@ -161,6 +162,11 @@ func (c *chaos) check() error {
 		if err := c.checkBond(b, before); err != nil {
 			return fmt.Errorf("%s: %w", b.Device, err)
 		}
+		if b.Mode == config.ModeMultipath {
+			if err := c.checkSpread(b); err != nil {
+				return err
+			}
+		}
 	}
 	return c.checkFalls(before)
 }
@@ -209,6 +215,23 @@ func (c *chaos) checkBond(b Bond, before Plan) error {
 		return fmt.Errorf("shares sum to %v", shares)
 	case len(before.Bonds) > 0 && (b.MTU > 0) != (in > 0):
 		return fmt.Errorf("MTU %d with %d in", b.MTU, in)
+	}
+	return nil
+}
+
+// checkSpread: a line that is in, and no other, has a next hop and a table, to which a rule leads.
+func (c *chaos) checkSpread(b Bond) error {
+	state := c.last.State
+	for _, m := range b.Members {
+		hop := len(state.Multipaths) > 0 &&
+			slices.ContainsFunc(state.Multipaths[0].Hops, func(h netstate.Hop) bool { return h.Device == m.Device })
+		i := slices.IndexFunc(state.Routes, func(r netstate.Route) bool { return r.Device == m.Device && r.Table != 0 })
+		leads := i >= 0 && slices.ContainsFunc(state.Rules, func(r netstate.RoutingRule) bool {
+			return r.Table == state.Routes[i].Table && r.Mark.Value != 0
+		})
+		if hop != m.In || leads != m.In {
+			return fmt.Errorf("%s: in %v, a next hop %v, a rule to its table %v", m.Line, m.In, hop, leads)
+		}
 	}
 	return nil
 }

@@ -252,3 +252,43 @@ func TestMultipathOutside(t *testing.T) {
 	}
 	b.checkSpy(t, "from outside:")
 }
+
+// TestMultipathDataplanes: a line of eBPF beside one of the kernel's PPPoE, which TEQL does not take.
+func TestMultipathDataplanes(t *testing.T) {
+	t.Parallel()
+	b := newApart(t, "")
+	b.linebond.Write(t, "lines.d/a.toml", fmt.Sprintf("interface = %q\nvlan = 101\nusername = %q\npassword = %q\n%s",
+		b.Lines[0].Device, lab.BondUser, lab.BondPassword, ebpf))
+	b.up(t)
+	b.spy(t)
+	for _, from := range []*lab.Namespace{b.LAN, b.Router} {
+		for name, talks := range b.connect(t, from) {
+			say(t, "line "+name, talks...)
+		}
+	}
+	b.checkSpy(t, "two data planes:")
+}
+
+// TestMultipathReload: a bond of another mode, and back.
+func TestMultipathReload(t *testing.T) {
+	t.Parallel()
+	b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}, multipath: true})
+	before := b.settled(t)
+	b.up(t)
+	first, err := b.linebond.Line("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b.multipath = !b.multipath
+		b.reload(t, "", "")
+		b.in(t, "a", "b")
+		b.reaches(t)
+		say(t, "after a reload", lab.NewTalk(t, b.LAN, b.ISP, lab.BondServer))
+	}
+	if again, err := b.linebond.Line("a"); err != nil || again.Session == nil || again.Session.ID != first.Session.ID {
+		t.Errorf("the session was not kept: %v: %+v, before %+v", err, again.Session, first.Session)
+	}
+	b.linebond.Stop(t)
+	b.becomes(t, before)
+}

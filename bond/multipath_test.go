@@ -1,0 +1,69 @@
+package bond
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"linebond/config"
+)
+
+// spreadOver is a configuration with these lines in a multipath bond, and one beside it.
+func spreadOver(names ...string) *config.Config {
+	c := &config.Config{Bonds: []config.Bond{{Device: config.ModeMultipath, Mode: config.ModeMultipath}}}
+	slices.Sort(names)
+	for _, name := range names {
+		c.Lines = append(c.Lines, config.Line{Name: name, Device: "ppp-" + name, Bond: config.ModeMultipath})
+	}
+	c.Lines = append(c.Lines, config.Line{Name: "zz", Device: "ppp-zz"})
+	return c
+}
+
+// Each line has a number of its own, as many as there may be, and a line more or less does not change those of others (but where two names
+// have one hash).
+func TestNumbers(t *testing.T) {
+	var names []string
+	for i := range config.MaxMultipath {
+		names = append(names, fmt.Sprintf("l%d", i))
+		all := numbers(spreadOver(names...))
+		seen := map[uint32]bool{}
+		for name, n := range all {
+			if n < 1 || n > config.MaxMultipath || seen[n] {
+				t.Fatalf("of %d lines %s has the number %d", i+1, name, n)
+			}
+			seen[n] = true
+		}
+		if len(all) != i+1 {
+			t.Fatalf("%d lines have %d numbers", i+1, len(all))
+		}
+	}
+	few, more := numbers(spreadOver("b", "d")), numbers(spreadOver("a", "b", "c", "d", "e"))
+	if few["b"] != more["b"] || few["d"] != more["d"] || few["b"] != 57 {
+		t.Errorf("%v, with other lines %v", few, more)
+	}
+}
+
+func TestWeigh(t *testing.T) {
+	type rates struct{ up, down config.Rate }
+	for _, test := range []struct {
+		lines []rates
+		want  []int
+	}{
+		{[]rates{{}}, []int{1}},
+		{[]rates{{}, {}, {}}, []int{1, 1, 1}},
+		{[]rates{{up: 20e6}, {up: 5e6}}, []int{4, 1}},
+		{[]rates{{up: 20e6, down: 50e6}, {up: 20e6, down: 100e6}}, []int{1, 2}},
+		{[]rates{{up: 20e6, down: 50e6}, {up: 20e6}}, []int{1, 1}},
+		{[]rates{{down: 50e6}, {up: 20e6}}, []int{1, 1}},
+		{[]rates{{up: 18.5e6}, {up: 4.2e6}}, []int{100, 23}},
+		{[]rates{{down: 1}, {down: 1e15}}, []int{1, 100}},
+	} {
+		var lines []slot
+		for _, r := range test.lines {
+			lines = append(lines, slot{Member: Member{Config: config.Line{Upload: r.up, Download: r.down}}})
+		}
+		if got := weigh(lines); !slices.Equal(got, test.want) {
+			t.Errorf("%+v: weights %v, want %v", test.lines, got, test.want)
+		}
+	}
+}
