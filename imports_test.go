@@ -36,10 +36,11 @@ var rooms = map[string]struct {
 	"kernel":   {imports: "netstate"},
 	"resolv":   {},
 	"syslog":   {},
+	"doctor":   {imports: "config netstate"},
 	"control":  {imports: "line"},
 
 	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe probe syslog"},
-	"cmd/linebond": {imports: "config control daemon datapath kernel pppoe probe resolv wire"},
+	"cmd/linebond": {imports: "config control daemon datapath doctor kernel netstate pppoe probe resolv wire"},
 
 	"ppp/ppptest":      {imports: "ppp"},
 	"lab":              {imports: "control lab/netns"},
