@@ -1,4 +1,4 @@
-# make demo    two lines as one, on a real kernel against Debian's pppoe-server; about a minute
+# make lab     see it work: an ISP, two lines and a router in network namespaces, and a tour; less than a minute
 # make test    everything that CI checks; ten minutes or less
 # make bench   linebond beside pppd, eBPF lines beside a plain veth pair, as ratios
 # make build   bin/linebond
@@ -12,14 +12,13 @@ DESTDIR ?=
 
 export GOFLAGS := -buildvcs=auto
 
-.PHONY: build demo test bench lint vuln fuzz install packages-lab packages-test
+.PHONY: build lab test bench lint vuln fuzz install packages-lab packages-test
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linebond ./cmd/linebond
 
-demo: packages-lab bin/kernel
-	@go test -c -tags demo -o bin/demo ./lab/e2e
-	@cd lab/e2e && ../../bin/demo -test.run '^TestDemo$$'
+lab: build
+	@bin/linebond lab
 
 test: packages-lab packages-test bin/kernel bin/openresolv.deb lint
 	go test -race -timeout 30m ./...
@@ -31,7 +30,7 @@ bench: packages-lab bin/kernel
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
-	go vet -tags 'bench demo' ./daemon ./datapath ./lab/e2e
+	go vet -tags bench ./daemon ./datapath ./lab/e2e
 	go tool staticcheck ./...
 	go mod verify
 

@@ -40,16 +40,17 @@ var rooms = map[string]struct {
 	"control":  {imports: "line"},
 
 	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe probe syslog"},
-	"cmd/linebond": {imports: "config control daemon datapath doctor kernel netstate pppoe probe resolv wire"},
+	"cmd/linebond": {imports: "config control daemon datapath doctor kernel lab/tour netstate pppoe probe resolv wire"},
 
 	"ppp/ppptest":      {imports: "ppp"},
 	"lab":              {imports: "control lab/netns"},
 	"lab/internet":     {},
 	"lab/modem":        {},
+	"lab/vm":           {},
 	"lab/concentrator": {pure: true, imports: "auth ipcp ipv6cp lcp ppp pppoe"},
 	"lab/netns":        {},
 	"lab/isp":          {imports: "datapath lab/concentrator ppp pppoe"},
-	"lab/vm":           {},
+	"lab/tour":         {imports: "auth control lab/concentrator lab/internet lab/isp lab/modem lab/netns"},
 	"lab/vm/init":      {},
 	"wire/hosttest":    {},
 }

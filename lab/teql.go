@@ -34,10 +34,7 @@ func TEQL(t testing.TB, n *Namespace) string {
 // takeTEQL takes a device of those from number first up to, not including, end.
 func takeTEQL(t testing.TB, n *Namespace, first, end int) string {
 	t.Helper()
-	teql.load.Do(loadTEQL)
-	if teql.err != nil {
-		t.Fatal(teql.err)
-	}
+	LoadTEQL(t)
 	var device string
 	Eventually(t, 5*time.Minute, func() error {
 		teql.Lock()
@@ -51,6 +48,15 @@ func takeTEQL(t testing.TB, n *Namespace, first, end int) string {
 		return errors.New("every TEQL device is in use")
 	})
 	return device
+}
+
+// LoadTEQL makes TEQL devices, if there are none yet.
+func LoadTEQL(t testing.TB) {
+	t.Helper()
+	teql.load.Do(loadTEQL)
+	if teql.err != nil {
+		t.Fatal(teql.err)
+	}
 }
 
 // loadTEQL loads the module with as many devices as the tests need; one loaded before with fewer has to go first.

@@ -65,7 +65,7 @@ func root(out io.Writer) *cobra.Command {
 	c.SetFlagErrorFunc(usage)
 	c.PersistentFlags().StringVar(&p.config, "config", "/etc/linebond", "folder of linebond.toml and lines.d/")
 	c.PersistentFlags().StringVar(&p.runtime, "runtime-dir", "/run/linebond", "folder of the control socket, state and resolv.conf files")
-	c.AddCommand(runCommand(&p), checkCommand(&p), statusCommand(&p), reloadCommand(&p), cleanupCommand(&p), modulesCommand(&p), doctorCommand(&p), versionCommand())
+	c.AddCommand(runCommand(&p), checkCommand(&p), statusCommand(&p), reloadCommand(&p), cleanupCommand(&p), modulesCommand(&p), doctorCommand(&p), labCommand(), versionCommand())
 	c.AddCommand(lineCommands(&p)...)
 	c.InitDefaultHelpCmd()
 	c.InitDefaultCompletionCmd()

@@ -128,7 +128,7 @@ func TestHelp(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, verb := range []string{"run", "check", "status", "reload", "up", "down", "redial", "cleanup", "modules", "doctor", "version", "--config", "--runtime-dir", "/etc/linebond", "/run/linebond"} {
+		for _, verb := range []string{"run", "check", "status", "reload", "up", "down", "redial", "cleanup", "modules", "doctor", "lab", "version", "--config", "--runtime-dir", "/etc/linebond", "/run/linebond"} {
 			if !strings.Contains(out, verb) {
 				t.Errorf("%q does not tell of %s:\n%s", args, verb, out)
 			}

@@ -24,7 +24,7 @@ func path(name string) string { return filepath.Join(directory, name) }
 
 // Create makes a namespace in which only lo is, up. It needs root. If there is one of the name, the error is fs.ErrExist.
 func Create(name string) error {
-	if err := os.MkdirAll(directory, 0o755); err != nil {
+	if err := share(); err != nil {
 		return fmt.Errorf("making the network namespace %s: %w", name, err)
 	}
 	file, err := os.OpenFile(path(name), os.O_CREATE|os.O_EXCL, 0o444)
@@ -34,7 +34,7 @@ func Create(name string) error {
 	_ = file.Close() // nothing was written
 	err = onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("unshare (the kernel needs CONFIG_NET_NS, and this process CAP_SYS_ADMIN): %w", err)
+			return fmt.Errorf("unshare (the kernel needs CONFIG_NET_NS): %w", err)
 		}
 		if err := unix.Mount("/proc/thread-self/ns/net", path(name), "none", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("mounting it on %s: %w", path(name), err)
@@ -43,6 +43,33 @@ func Create(name string) error {
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("making the network namespace %s: %w", name, err), Delete(name))
+	}
+	return nil
+}
+
+// share makes the directory a mount whose mounts all see who live in a mount namespace below this one, as `ip netns` does when it makes its
+// first: had it to do so later, ours would be there twice.
+func share() error {
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	dir, err := os.Open(directory)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil { // until Close; `ip netns` does, too
+		return fmt.Errorf("locking %s: %w", directory, err)
+	}
+	err = unix.Mount("", directory, "", unix.MS_SHARED|unix.MS_REC, "")
+	if errors.Is(err, unix.EINVAL) { // it is no mount yet
+		err = unix.Mount(directory, directory, "", unix.MS_BIND|unix.MS_REC, "")
+		if err == nil {
+			err = unix.Mount("", directory, "", unix.MS_SHARED|unix.MS_REC, "")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("mounting %s (this process needs CAP_SYS_ADMIN): %w", directory, err)
 	}
 	return nil
 }
@@ -61,12 +88,9 @@ func setUp(device string) error {
 // Delete takes the name away. The namespace goes, and all devices in it, when no process and no socket is in it any more. That there
 // is none of the name is no error.
 func Delete(name string) error {
-	err := unix.Unmount(path(name), unix.MNT_DETACH)
-	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) { // EINVAL: Create was killed before it mounted
-		return fmt.Errorf("deleting the network namespace %s: unmounting it: %w", name, err)
-	}
+	unmounting := unix.Unmount(path(name), unix.MNT_DETACH) // it fails where Create was stopped before it mounted: there is a file to remove
 	if err := os.Remove(path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("deleting the network namespace %s: %w", name, err)
+		return fmt.Errorf("deleting the network namespace %s: %w (unmounting it: %v)", name, err, unmounting)
 	}
 	return nil
 }

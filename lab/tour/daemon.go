@@ -1,0 +1,87 @@
+package tour
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"linebond/control"
+	"linebond/lab/netns"
+)
+
+// daemon is `linebond run` in the router.
+type daemon struct {
+	process *os.Process
+	ended   chan struct{} // closed at its end
+	err     error         // then: how that was
+}
+
+// startDaemon starts the program, which dies with this process.
+func startDaemon(program string) (*daemon, error) {
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, "run", "--config", configDir, "--runtime-dir", runtimeDir)
+	cmd.Stdout, cmd.Stderr = log, log
+	end, err := netns.Start(router, cmd)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{process: cmd.Process, ended: make(chan struct{})}
+	go func() {
+		d.err = <-end
+		close(d.ended)
+	}()
+	return d, nil
+}
+
+// stop ends it in good order: it closes its lines.
+func (d *daemon) stop() error {
+	const limit = 10 * time.Second
+	_ = d.process.Signal(unix.SIGTERM) // it may have ended
+	select {
+	case <-d.ended:
+		if d.err != nil {
+			return fmt.Errorf("the daemon ended with %w", d.err)
+		}
+		return nil
+	case <-time.After(limit):
+		_ = d.process.Kill()
+		<-d.ended
+		return errors.New("the daemon did not end within " + limit.String() + " of SIGTERM, and was killed")
+	}
+}
+
+// alive says what is wrong with a daemon that did not answer. It may be starting.
+func (d *daemon) alive(answer error) error {
+	const patience = time.Second // a socket may be gone before its process
+	if errors.Is(answer, control.ErrNotRunning) {
+		select {
+		case <-d.ended:
+		default:
+			return nil
+		}
+	}
+	select {
+	case <-d.ended:
+		return fmt.Errorf("the daemon has ended by itself: %w", errors.Join(d.err, lastWords()))
+	case <-time.After(patience):
+		return answer
+	}
+}
+
+// lastWords is the end of the daemon's log.
+func lastWords() error {
+	const most = 2000
+	text, err := os.ReadFile(logFile)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("its log ends:\n%s", text[max(0, len(text)-most):])
+}

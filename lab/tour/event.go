@@ -1,0 +1,163 @@
+package tour
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"linebond/control"
+)
+
+// An Event is something that the lab tells. In JSON, times are seconds since the lab began.
+type Event struct {
+	Kind    string   `json:"event"`             // one of the kinds below
+	At      float64  `json:"at"`                // seconds
+	Text    string   `json:"text,omitempty"`    // what a person reads
+	Step    int      `json:"step,omitempty"`    // of Steps, from 1 on
+	Steps   int      `json:"steps,omitempty"`   // of the tour
+	Line    *Line    `json:"line,omitempty"`    // of "line"
+	Result  *Result  `json:"result,omitempty"`  // of "result"
+	Results []Result `json:"results,omitempty"` // of "summary"
+}
+
+// The kinds of events.
+const (
+	note    = "note"    // about the lab
+	begins  = "step"    // a step of the tour begins; Text says what is going to happen
+	changed = "line"    // a line has another state
+	ended   = "result"  // a step has ended
+	summary = "summary" // the tour has ended
+)
+
+// Line is a line's new state.
+type Line struct {
+	Name   string `json:"name"`
+	State  string `json:"state"`
+	Reason string `json:"reason"`
+}
+
+// Result is what came of a step.
+type Result struct {
+	Title    string    `json:"title"`
+	Seen     string    `json:"seen"` // in a sentence
+	Measured []Measure `json:"measured"`
+	OK       bool      `json:"ok"`
+	Error    string    `json:"error,omitempty"` // what it was that did not come about
+}
+
+// Measure is a number that was measured.
+type Measure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"` // "s", "bit/s", "B", or none: a count
+}
+
+func (m Measure) String() string {
+	switch m.Unit {
+	case "s":
+		return fmt.Sprintf("%s %.2fs", m.Name, m.Value)
+	case "bit/s":
+		return m.Name + " " + control.Rate(m.Value)
+	case "B":
+		return m.Name + " " + control.Size(uint64(m.Value))
+	}
+	return fmt.Sprintf("%s %.0f", m.Name, m.Value)
+}
+
+// text is the event as lines of text of at most width columns, as far as its words allow.
+func text(e Event, width int) string {
+	var b strings.Builder
+	for line := range strings.Lines(paragraphs(e)) {
+		b.WriteString(wrap(strings.TrimSuffix(line, "\n"), width) + "\n")
+	}
+	return b.String()
+}
+
+// paragraphs is the event in long lines.
+func paragraphs(e Event) string {
+	switch e.Kind {
+	case begins:
+		return fmt.Sprintf("\n%d/%d  %s\n", e.Step, e.Steps, e.Text)
+	case changed:
+		return fmt.Sprintf("%6.1fs  %s: %s (%s)\n", e.At, e.Line.Name, e.Line.State, e.Line.Reason)
+	case ended:
+		if !e.Result.OK {
+			return fmt.Sprintf("     FAILED: %s\n", e.Result.Error)
+		}
+		return fmt.Sprintf("     %s\n", e.Result.Seen)
+	case summary:
+		return "\n" + table(e.Results) + "\n" + verdict(e) + "\n"
+	}
+	return e.Text + "\n"
+}
+
+// table is the summary of a tour.
+func table(results []Result) string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "STEP\tWHAT HAPPENED\tRESULT\tMEASURED") // a strings.Builder takes everything
+	for i, r := range results {
+		result := "ok"
+		if !r.OK {
+			result = "failed"
+		}
+		var measured []string
+		for _, m := range r.Measured {
+			measured = append(measured, m.String())
+		}
+		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", i+1, r.Title, result, strings.Join(measured, ", "))
+	}
+	_ = t.Flush()
+	return b.String()
+}
+
+// verdict is the summary in a sentence.
+func verdict(e Event) string {
+	good := 0
+	for _, r := range e.Results {
+		if r.OK {
+			good++
+		}
+	}
+	if good == e.Steps {
+		return "Each step did what it should."
+	}
+	return fmt.Sprintf("%d of %d steps did what they should; the tour ended there.", good, e.Steps)
+}
+
+// A Reporter is whom the lab tells. Its methods are called one at a time.
+type Reporter interface {
+	Event(Event) error
+	Scene(Scene) error // how things are, some times a second
+	Close() error
+}
+
+// Plain writes the events as text.
+type Plain struct{ Out io.Writer }
+
+// Event implements Reporter.
+func (p Plain) Event(e Event) error {
+	const width = 110
+	_, err := io.WriteString(p.Out, text(e, width))
+	return err
+}
+
+// Scene implements Reporter: who reads lines of text reads the events.
+func (Plain) Scene(Scene) error { return nil }
+
+// Close implements Reporter.
+func (Plain) Close() error { return nil }
+
+// JSON writes each event as a line of JSON.
+type JSON struct{ Out io.Writer }
+
+// Event implements Reporter.
+func (j JSON) Event(e Event) error { return json.NewEncoder(j.Out).Encode(e) }
+
+// Scene implements Reporter: the daemon's socket tells programs more.
+func (JSON) Scene(Scene) error { return nil }
+
+// Close implements Reporter.
+func (JSON) Close() error { return nil }

@@ -1,0 +1,64 @@
+package tour
+
+import (
+	"strings"
+	"testing"
+)
+
+// events is a tour that ends early, as it is told.
+func events() []Event {
+	good := Result{Title: "lines dialled", Seen: "2 lines are up 0.31 s after the daemon's start.", OK: true, Measured: []Measure{
+		{"all up after", 0.3149, "s"}, {"since the command", 0.95, "s"},
+	}}
+	rates := Result{Title: "download", Seen: "It runs at 38.1 Mbit/s, of 40 possible.", OK: true, Measured: []Measure{
+		{"rate", 38.1e6, "bit/s"}, {"received", 12e6, "B"}, {"connections broken", 2, ""},
+	}}
+	bad := Result{Title: "cable pulled", Error: "after 1m0s still not: the line's failure is noticed (line1 is up: renegotiated)", Measured: []Measure{}}
+	return []Event{
+		{Kind: note, At: 0.1, Text: "A lab."},
+		{Kind: begins, At: 0.4, Step: 1, Steps: 10, Text: "The daemon starts."},
+		{Kind: changed, At: 0.5, Line: &Line{"line1", "discovery", "dialling"}},
+		{Kind: changed, At: 12.34, Line: &Line{"line1", "up", "address assigned: IPv4, IPv6"}},
+		{Kind: ended, At: 12.4, Step: 1, Steps: 10, Result: &good},
+		{Kind: begins, At: 12.5, Step: 2, Steps: 10, Text: "A host downloads."},
+		{Kind: ended, At: 14, Step: 2, Steps: 10, Result: &rates},
+		{Kind: begins, At: 14, Step: 3, Steps: 10, Text: "The cable of line1 is pulled."},
+		{Kind: ended, At: 74, Step: 3, Steps: 10, Result: &bad},
+		{Kind: summary, At: 75, Steps: 10, Results: []Result{good, rates, bad}},
+		{Kind: summary, At: 76, Steps: 2, Results: []Result{good, rates}},
+	}
+}
+
+func TestPlain(t *testing.T) {
+	var b strings.Builder
+	for _, e := range events() {
+		if err := (Plain{&b}).Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "plain.txt", b.String())
+}
+
+// TestJSON: the names are for programs and do not change.
+func TestJSON(t *testing.T) {
+	var b strings.Builder
+	for _, e := range events() {
+		if err := (JSON{&b}).Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "events.json", b.String())
+}
+
+// TestNotes: what is told of the lab itself.
+func TestNotes(t *testing.T) {
+	o := Options{Lines: 2, Bond: "teql", Dataplane: "auto", Program: "/usr/local/bin/linebond"}
+	golden(t, "notes.txt", text(Event{Kind: note, Text: introduction(o)}, 110)+"--------\n"+text(Event{Kind: note, Text: guide(o)}, 110))
+}
+
+// TestFiles: the daemon's configuration is one that a person would write.
+func TestFiles(t *testing.T) {
+	o := Options{Lines: 2, Bond: "teql", Dataplane: "auto"}
+	teql, none := daemonFile(o, "teql3"), daemonFile(Options{Bond: "none"}, "")
+	golden(t, "files.txt", strings.Join([]string{teql, none, lineFile(o, 1)}, "--------\n"))
+}
