@@ -1,0 +1,145 @@
+package tour
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"linebond/control"
+	"linebond/lab/concentrator"
+	"linebond/lab/modem"
+	"linebond/lab/netns"
+)
+
+var (
+	faultTime = flag.Duration("faults", 15*time.Second, "how long TestRandomFaults has things go wrong")
+	faultSeed = flag.Uint64("seed", 1, "of TestRandomFaults")
+)
+
+// A fault is something that goes wrong, on line i. It need not succeed: what it is about may be gone at the moment.
+type fault struct {
+	name string
+	do   func(s *stage, i int)
+}
+
+// inRouter has a shell in the router do something to line i: ETH is its Ethernet device, PPP its own.
+func inRouter(command string) fault {
+	return fault{command, func(_ *stage, i int) {
+		command := strings.NewReplacer("ETH", routerDevice(i), "PPP", "ppp-"+lineName(i)).Replace(command)
+		_ = netns.Do(router, func() error { return exec.Command("sh", "-c", command).Run() })
+	}}
+}
+
+func verb(v control.Verb) fault {
+	return fault{fmt.Sprint(v), func(s *stage, i int) { _ = s.client.Command(context.Background(), lineName(i), v) }}
+}
+
+var faults = []fault{
+	{"cut", func(s *stage, i int) { _ = s.lab.modems[i].Cut(true) }},
+	{"mended", func(s *stage, i int) { _ = s.lab.modems[i].Cut(false) }},
+	{"black hole", func(s *stage, i int) { s.lab.modems[i].BlackHole(true) }},
+	{"no black hole", func(s *stage, i int) { s.lab.modems[i].BlackHole(false) }},
+	{"bad", func(s *stage, i int) {
+		bad := modem.Direction{Rate: 2e6, Delay: 80 * time.Millisecond, Jitter: 40 * time.Millisecond, Loss: 0.1, Duplicate: 0.05, Reorder: 0.2}
+		_ = s.lab.modems[i].Set(bad, bad)
+	}},
+	{"good", func(s *stage, i int) {
+		_ = s.lab.modems[i].Set(modem.Direction{Rate: lineUp}, modem.Direction{Rate: lineDown})
+	}},
+	{"AC crashes", func(s *stage, i int) { _ = s.lab.isp.Crash(acName(i)) }},
+	{"AC restarts", func(s *stage, i int) { _ = s.lab.isp.Restart(acName(i)) }},
+	{"AC crashes and restarts", func(s *stage, i int) { _, _ = s.lab.isp.Crash(acName(i)), s.lab.isp.Restart(acName(i)) }},
+	{"PADT", func(s *stage, i int) { _ = s.lab.isp.PADT(acName(i), "maintenance") }},
+	{"Terminate", func(s *stage, i int) { _ = s.lab.isp.Terminate(acName(i), "maintenance") }},
+	{"slow PADO", func(s *stage, i int) { _ = s.lab.isp.SetOfferDelay(acName(i), 2*time.Second) }},
+	{"wrong password", func(s *stage, i int) { _ = s.lab.isp.SetUsers(acName(i), nil) }},
+	{"right password", func(s *stage, i int) { _ = s.lab.isp.SetUsers(acName(i), []concentrator.User{user(i)}) }},
+	{"garbage", func(s *stage, i int) { _ = s.lab.isp.Garbage(acName(i), 2000) }},
+	{"kill -9", func(s *stage, _ int) { _ = s.restart() }},
+	verb(control.Redial), verb(control.Down), verb(control.Up),
+	{"reload", func(s *stage, _ int) { _ = s.client.Reload(context.Background()) }},
+	inRouter("ip link set ETH down; ip link set ETH up"), inRouter("ip link set PPP down"), inRouter("ip link delete PPP"),
+	inRouter("ip address flush dev PPP"), inRouter("ip route flush proto 108"), inRouter("nft delete table inet linebond"),
+}
+
+// restart kills the daemon, and starts another one.
+func (s *stage) restart() (err error) {
+	_ = s.daemon.process.Kill()
+	<-s.daemon.ended
+	s.daemon, err = startDaemon(s.lab.options.Program)
+	return err
+}
+
+// heal has nothing be wrong any more.
+func (s *stage) heal() error {
+	for i := range s.lab.options.Lines {
+		for _, name := range []string{"mended", "no black hole", "good", "AC restarts", "right password", "up", "redial"} {
+			for _, f := range faults {
+				if f.name == name {
+					f.do(s, i)
+				}
+			}
+		}
+		if err := s.lab.isp.SetOfferDelay(acName(i), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allWork waits until every line does, and a new download comes in by each.
+func (s *stage) allWork() (string, error) {
+	_, err := s.await("all lines work again", func() bool {
+		for i := range s.lab.options.Lines {
+			if !s.scene.works(lineName(i)) {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := s.lab.download.close(); err != nil {
+		return "", err
+	}
+	s.lab.startDownload()
+	return s.flows()
+}
+
+// TestRandomFaults: whatever goes wrong, in whatever order, all lines work again when it is over, and nothing is left in the end.
+func TestRandomFaults(t *testing.T) {
+	const lines = 3
+	var out bytes.Buffer
+	err := live(t.Context(), options(lines), Plain{&out}, func(s *stage) error {
+		all := steps(lines)
+		if err := s.play(all[:2]); err != nil {
+			return err
+		}
+		random, tick := rand.New(rand.NewPCG(*faultSeed, 13)), time.NewTicker(pause)
+		defer tick.Stop()
+		for began := time.Now(); time.Since(began) < *faultTime; {
+			f, line := faults[random.IntN(len(faults))], random.IntN(lines)
+			t.Logf("%s: %s", lineName(line), f.name)
+			f.do(s, line)
+			for range random.IntN(20) {
+				if err := s.look(); err != nil {
+					return err
+				}
+				<-tick.C
+			}
+		}
+		healed := step{title: "nothing is wrong any more", do: func(s *stage) error { return s.heal() }, see: (*stage).allWork}
+		return s.play([]step{healed, all[len(all)-1]})
+	})
+	if err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	nothingIsLeft(t)
+}
