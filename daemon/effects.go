@@ -61,8 +61,8 @@ type Discovery interface {
 	Close() error
 }
 
-// Early catches frames of a session that is not open yet: wire.Early, or
-// datapath's.
+// Early catches frames of a session that is not open yet: wire.Early. Package
+// datapath needs none: it is nil there.
 type Early interface{ Close() error }
 
 // Session is a PPPoE session: wire.Session, or datapath's.

@@ -249,7 +249,15 @@ func (h *fakeHost) Link(device string) (kernel.LinkInfo, error) {
 	if l == nil {
 		return kernel.LinkInfo{}, nil
 	}
-	return kernel.LinkInfo{Exists: true, Up: l.Up, Carrier: l.Up && !h.cut[device], MTU: l.MTU}, nil
+	return kernel.LinkInfo{Exists: true, Up: l.Up, Carrier: l.Up && !h.cut[device], MTU: l.MTU, Counters: h.counters(device)}, nil
+}
+
+// counters are a device's.
+func (h *fakeHost) counters(device string) kernel.Counters {
+	if h.traffic != nil {
+		return h.traffic(device, time.Since(h.made))
+	}
+	return kernel.Counters{RxBytes: 1000, TxBytes: 2000, RxPackets: 10, TxPackets: 20}
 }
 
 func (h *fakeHost) Counters() (map[string]kernel.Counters, error) {
@@ -257,10 +265,7 @@ func (h *fakeHost) Counters() (map[string]kernel.Counters, error) {
 	defer h.mu.Unlock()
 	counters := map[string]kernel.Counters{}
 	for _, l := range h.state.Links {
-		counters[l.Name] = kernel.Counters{RxBytes: 1000, TxBytes: 2000, RxPackets: 10, TxPackets: 20}
-		if h.traffic != nil {
-			counters[l.Name] = h.traffic(l.Name, time.Since(h.made))
-		}
+		counters[l.Name] = h.counters(l.Name)
 	}
 	return counters, nil
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"linebond/control"
@@ -14,7 +16,7 @@ const (
 	meterReadings = 3
 )
 
-// reading is what all devices have carried up to a moment.
+// reading is what the lines' devices have carried up to a moment.
 type reading struct {
 	at       time.Time
 	counters map[string]kernel.Counters
@@ -100,12 +102,19 @@ func (m meter) traffic(device string) *control.Traffic {
 
 // read takes a reading, for the supervisor.
 func (d *Daemon) read() {
-	if r, err := d.counters(); err == nil { // else status says that it does not know
+	if r, err := d.counters(slices.Collect(maps.Values(d.workers))); err == nil { // else status says that it does not know
 		d.meter = d.meter.with(r)
 	}
 }
 
-func (d *Daemon) counters() (reading, error) {
-	counters, err := d.options.Effects.Host.Counters()
-	return reading{time.Now(), counters}, err
+// counters reads those of the lines of workers.
+func (d *Daemon) counters(workers []*worker) (reading, error) {
+	all, err := d.options.Effects.Host.Counters()
+	r := reading{time.Now(), map[string]kernel.Counters{}}
+	for _, w := range workers {
+		if c, ok := all[w.cfg.Device]; ok {
+			r.counters[w.cfg.Device] = c
+		}
+	}
+	return r, err
 }

@@ -25,7 +25,7 @@ func (d *Daemon) Status(ctx context.Context) (control.Status, error) {
 	if err != nil {
 		return s, err
 	}
-	if r, err := d.counters(); err == nil {
+	if r, err := d.counters(workers); err == nil {
 		readings = readings.with(r)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -109,9 +109,8 @@ func (w *worker) settle() {
 		zap.String("ac", s.Session.ACName), zap.Uint16("session", s.Session.ID),
 		zap.Duration("up", time.Since(s.Session.UpSince).Round(time.Millisecond)),
 	}
-	if all, err := w.effects.Host.Counters(); err == nil {
-		if c, ok := all[s.Device]; ok {
-			w.ended = append(w.ended, zap.Uint64("rx_bytes", c.RxBytes), zap.Uint64("tx_bytes", c.TxBytes))
-		}
+	if device, err := w.effects.Host.Link(s.Device); err == nil && device.Exists {
+		c := device.Counters
+		w.ended = append(w.ended, zap.Uint64("rx_bytes", c.RxBytes), zap.Uint64("tx_bytes", c.TxBytes))
 	}
 }

@@ -39,12 +39,19 @@ type worker struct {
 	latest  atomic.Pointer[line.Status]
 
 	pending   []line.Event // what carrying out actions has led to
-	timers    [line.NumTimers]*time.Timer
+	timers    [line.NumTimers]deadline
+	clock     *time.Timer // fires at the first of them
 	discovery Discovery
 	early     Early
 	session   Session
 	ended     []zap.Field // about the session that has just ended
 	last      said
+}
+
+// deadline is a line's timer; without a time it is not set.
+type deadline struct {
+	at         time.Time
+	generation uint64
 }
 
 // newest is a channel on which what is put replaces what was not yet taken.
@@ -68,6 +75,7 @@ func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func()) *wor
 		stop:    make(newest[line.Cause], 1),
 		queries: make(chan chan report),
 		done:    make(chan struct{}),
+		clock:   time.NewTimer(0),
 	}
 	w.keep(w.line.Status())
 	return w
@@ -98,6 +106,8 @@ func (w *worker) run(ctx context.Context) {
 			if !stopping || !wakes(e) {
 				w.handle(e)
 			}
+		case <-w.clock.C:
+			w.fire()
 		case link := <-w.links:
 			w.linkChanged(link)
 		case f, ok := <-discoveryFrames(w.discovery):
@@ -306,12 +316,35 @@ func (w *worker) openSession(a line.OpenSession) {
 }
 
 func (w *worker) setTimer(a line.SetTimer) {
-	if t := w.timers[a.Timer]; t != nil {
-		t.Stop()
+	w.timers[a.Timer] = deadline{time.Now().Add(a.Delay), a.Generation}
+	w.wind()
+}
+
+// wind sets the clock.
+func (w *worker) wind() {
+	var first time.Time
+	for _, t := range w.timers {
+		if !t.at.IsZero() && (first.IsZero() || t.at.Before(first)) {
+			first = t.at
+		}
 	}
-	w.timers[a.Timer] = time.AfterFunc(a.Delay, func() {
-		_ = w.post(context.Background(), line.TimerFired{Timer: a.Timer, Generation: a.Generation}) // nobody waits for it once the worker has ended
-	})
+	if first.IsZero() {
+		w.clock.Stop()
+		return
+	}
+	w.clock.Reset(time.Until(first))
+}
+
+// fire tells the line of the timers that are due.
+func (w *worker) fire() {
+	now := time.Now()
+	for i := range w.timers {
+		if t := w.timers[i]; !t.at.IsZero() && !t.at.After(now) {
+			w.timers[i] = deadline{}
+			w.handle(line.TimerFired{Timer: line.Timer(i), Generation: t.generation})
+		}
+	}
+	w.wind()
 }
 
 // keep publishes the line's status to the supervisor.
@@ -323,11 +356,8 @@ func (w *worker) keep(s line.Status) {
 func (w *worker) closeSockets() {
 	w.closeSession()
 	w.closeDiscovery()
-	for _, t := range w.timers {
-		if t != nil {
-			t.Stop()
-		}
-	}
+	w.timers = [line.NumTimers]deadline{}
+	w.clock.Stop()
 }
 
 func (w *worker) closeSession() {

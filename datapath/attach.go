@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/florianl/go-tc"
 	"github.com/florianl/go-tc/core"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -126,6 +127,33 @@ func filter(index, fd int) *tc.Object {
 		o.Attribute.BPF = &tc.Bpf{FD: &descriptor, Name: &name, Flags: &direct}
 	}
 	return o
+}
+
+// addClsact and addFilter ask for the same of a line's port, whose qdisc goes with it.
+func addClsact(index int) *nl.NetlinkRequest {
+	return clsactMessage(unix.RTM_NEWQDISC, nl.TcMsg{
+		Ifindex: int32(index), Handle: core.BuildHandle(tc.HandleRoot, 0), Parent: tc.HandleIngress,
+	}, "clsact")
+}
+
+func addFilter(index, fd int) *nl.NetlinkRequest {
+	f := filter(index, fd)
+	m := clsactMessage(unix.RTM_NEWTFILTER, nl.TcMsg{
+		Ifindex: int32(index), Handle: f.Handle, Parent: f.Parent, Info: f.Info,
+	}, "bpf")
+	options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
+	options.AddRtAttr(nl.TCA_BPF_FD, nl.Uint32Attr(*f.BPF.FD))
+	options.AddRtAttr(nl.TCA_BPF_NAME, nl.ZeroTerminated(*f.BPF.Name))
+	options.AddRtAttr(nl.TCA_BPF_FLAGS, nl.Uint32Attr(*f.BPF.Flags))
+	m.AddData(options)
+	return m
+}
+
+func clsactMessage(kind int, header nl.TcMsg, name string) *nl.NetlinkRequest {
+	m := nl.NewNetlinkRequest(kind, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	m.AddData(&header)
+	m.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated(name)))
+	return m
 }
 
 // htons is for the places where an interface to the kernel wants network byte order.

@@ -4,7 +4,6 @@ package datapath
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,9 +31,14 @@ func TestBench(t *testing.T) {
 	w.pair(1, []Tag{{ID: 101}}, 0)
 	cable(w.home.host, "plain", w.isp.host, "plain", 1492)
 	for i, e := range []*end{w.home, w.isp} {
+		var m *maker
 		e.in(func() {
-			must(t, setFeatures(index(e.host, "plain"), false, append(slices.Clone(segmentation), checksums...)...))
+			var err error
+			m, err = newMaker()
+			must(t, err)
 		})
+		must(t, m.generic.do(request{message: m.features(index(e.host, "plain"), append(slices.Clone(segmentation), checksums...))}))
+		must(t, m.close())
 		e.sh("ip addr add 10.1.0.%d/24 dev plain", i+1)
 	}
 	ways := []struct{ name, to, how string }{
@@ -109,14 +113,4 @@ func softirq(t *testing.T) (seconds float64) {
 		seconds += ticks / 100
 	}
 	return seconds
-}
-
-func index(h *host, device string) (index int) {
-	h.t.Helper()
-	h.in(func() {
-		ifi, err := net.InterfaceByName(device)
-		must(h.t, err)
-		index = ifi.Index
-	})
-	return index
 }

@@ -1,10 +1,10 @@
 // Package datapath carries a PPPoE session's packets with eBPF, on kernels that have no PPP (most containers, many cloud kernels).
 //
-//	Path       the loaded programs; all lines of this process share them
+//	Path       the loaded programs; all lines of this process share them, and what follows from them:
+//	           one goroutine that makes and removes devices, one that hears of their end, two packet sockets for each Ethernet device
 //	Line       a line's network device: up and down are done in the kernel, by the programs in bpf/datapath.c
-//	Session    AF_PACKET  control frames of one session (LCP, PAP, CHAP, IPCP, IPv6CP), and its Line
-//	Early      AF_PACKET  LCP that comes before there is a session (an AC may be that quick)
-//	Discovery  AF_PACKET  ethertype 0x8863: PADI ... PADT
+//	Discovery  a line's frames of ethertype 0x8863: PADI ... PADT
+//	Session    the control frames of one session (LCP, PAP, CHAP, IPCP, IPv6CP), and its Line
 //
 // A line's device, e.g. ppp-a, looks like one of the kernel's PPP devices to all that is above it. It is one end of a veth pair:
 //

@@ -2,19 +2,20 @@ package datapath
 
 import "sync"
 
-// inboxSize is how many frames may wait for the line: many times what one exchange of control packets needs.
-const inboxSize = 64
+// inboxSize is how many frames may wait for the line: more than one exchange of control packets has. A thousand lines have as many inboxes.
+const inboxSize = 8
 
-// An inbox hands frames from a reading goroutine to the line. The reader never waits: when the inbox is full a frame is dropped, and the
-// peer sends its control frames again.
+// An inbox hands frames from a reading goroutine to the line. The reader never waits: when the inbox is full a frame is dropped and counted,
+// and the peer sends its control frames again.
 type inbox[T any] struct {
-	frames chan T
-	mu     sync.Mutex
-	ended  bool
-	err    error
+	frames  chan T
+	mu      sync.Mutex
+	ended   bool
+	err     error
+	dropped uint64
 }
 
-func newInbox[T any]() *inbox[T] { return &inbox[T]{frames: make(chan T, inboxSize)} }
+func newInbox[T any]() inbox[T] { return inbox[T]{frames: make(chan T, inboxSize)} }
 
 // put adds a frame that the caller will not touch again.
 func (b *inbox[T]) put(frame T) {
@@ -26,6 +27,7 @@ func (b *inbox[T]) put(frame T) {
 	select {
 	case b.frames <- frame:
 	default:
+		b.dropped++
 	}
 }
 
@@ -47,4 +49,11 @@ func (b *inbox[T]) Err() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
+}
+
+// lost is how many frames were dropped.
+func (b *inbox[T]) lost() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dropped
 }

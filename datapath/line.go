@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
 )
 
 // LineConfig says which session's packets go through which device.
@@ -25,40 +24,59 @@ type Line struct {
 	path  *Path
 	name  string
 	link  Link
+	pair  pair
 	key   programsSession
-	value programsLine
-	undo  []func() error // of each step that making the line took
+	value programsLine // its receive is guarded by path.mu
+	lost  func()       // called when somebody else has deleted the device, maybe more than once
+	made  int          // how many of the steps
+
+	few    bool   // it is one of fewLines
+	detach detach // of the program up; not for others, whose tc filter goes with the port
 }
+
+// fewLines is how many lines of a Path have their program attached by tcx, where the kernel has it: a packet costs a little less then, and
+// making the line some 15 ms more, in which nothing else of the network can be changed. A thousand lines would feel that.
+const fewLines = 16
 
 // minMTU is what IPv6 needs (RFC 8200 section 5).
 const minMTU = 1280
 
 // CreateLine makes the device of a session: down, without an address, with the MTU given. It carries packets as soon as it is up.
 func (p *Path) CreateLine(config LineConfig) (*Line, error) {
-	l, err := p.createLine(config)
+	return p.newLine(config, func() {})
+}
+
+// newLine is CreateLine with a function to be called when somebody else has deleted the device.
+func (p *Path) newLine(config LineConfig, lost func()) (*Line, error) {
+	l, err := p.createLine(config, lost)
 	if err != nil {
 		return nil, fmt.Errorf("making the device %s of session %d on %v: %w", config.Device, config.Session, config.Link, err)
 	}
 	return l, nil
 }
 
-func (p *Path) createLine(config LineConfig) (*Line, error) {
-	uplink, err := upInterface(config.Link.Ethernet)
+func (p *Path) createLine(config LineConfig, lost func()) (*Line, error) {
+	uplink, err := p.upInterface(config.Link.Ethernet)
 	if err != nil {
 		return nil, err
 	}
 	if err := config.complete(uplink); err != nil {
 		return nil, err
 	}
-	device, port, err := createDevice(config.Device, config.MTU)
-	if err != nil {
+	l := &Line{path: p, name: config.Device, link: config.Link, lost: lost}
+	filter := p.programs.Up
+	if l.few = p.lines() < fewLines; l.few {
+		filter = nil
+	}
+	if l.pair, err = p.make(config.Device, config.MTU, filter); err != nil {
 		return nil, err
 	}
-	l := &Line{path: p, name: config.Device, link: config.Link}
-	l.key, l.value = config.entries(uplink, device, port)
-	l.undo = append(l.undo, func() error { return removeDevice(port) })
-	if err := l.connect(); err != nil {
-		return nil, errors.Join(err, l.unwind())
+	l.key, l.value = config.entries(uplink, l.pair)
+	for _, step := range steps {
+		if err := step.do(l); err != nil {
+			return nil, errors.Join(err, l.unmake())
+		}
+		l.made++
 	}
 	return l, nil
 }
@@ -92,7 +110,7 @@ func (c *LineConfig) complete(uplink *net.Interface) error {
 }
 
 // entries are what the programs' maps are told of the line.
-func (c *LineConfig) entries(uplink *net.Interface, device, port netlink.Link) (programsSession, programsLine) {
+func (c *LineConfig) entries(uplink *net.Interface, made pair) (programsSession, programsLine) {
 	key := programsSession{
 		Ethernet: uint32(uplink.Index),
 		Outer:    c.Link.id(0),
@@ -102,11 +120,12 @@ func (c *LineConfig) entries(uplink *net.Interface, device, port netlink.Link) (
 	}
 	value := programsLine{
 		Ethernet: key.Ethernet,
-		Device:   uint32(device.Attrs().Index),
-		Port:     uint32(port.Attrs().Index),
+		Device:   uint32(made.device),
+		Port:     uint32(made.port),
 		Mtu:      uint32(min(uplink.MTU-pppoeHeaderLen-protocolLen, maxPacket)),
+		Receive:  uint32(c.MTU),
 		Id:       key.Id,
-		Address:  [addressLen]byte(device.Attrs().HardwareAddr),
+		Address:  [addressLen]byte(made.address),
 	}
 	inner := c.Link
 	if len(inner.Tags) > 0 {
@@ -118,53 +137,107 @@ func (c *LineConfig) entries(uplink *net.Interface, device, port netlink.Link) (
 	return key, value
 }
 
-// connect tells the programs of the line. They run only when the maps are complete, so that no frame finds half a line.
-func (l *Line) connect() error {
-	maps, port, ethernet := l.path.programs.programsMaps, l.value.Port, int(l.value.Ethernet)
-	if err := maps.Counts.Update(port, zero(), ebpf.UpdateAny); err != nil {
+// steps are what makes a Line of a veth pair, and what undoes that. The session is told last, so that no frame finds half a line.
+var steps = []struct{ do, undo func(*Line) error }{
+	{(*Line).addCounters, func(l *Line) error { return l.path.programs.Counts.Delete(l.value.Port) }},
+	{(*Line).addPort, func(l *Line) error { return l.path.programs.Ports.Delete(l.value.Port) }},
+	{(*Line).attachUp, (*Line).detachUp},
+	{(*Line).addUplink, func(l *Line) error { return l.path.release(int(l.value.Ethernet)) }},
+	{(*Line).addSession, func(l *Line) error { return l.path.programs.Sessions.Delete(&l.key) }},
+	{(*Line).follow, (*Line).unfollow},
+}
+
+func (l *Line) addCounters() error {
+	if err := l.path.programs.Counts.Update(l.value.Port, zero(), ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("making its counters: %w", err)
 	}
-	l.undo = append(l.undo, func() error { return maps.Counts.Delete(port) })
-	if err := maps.Ports.Update(port, &l.value, ebpf.UpdateAny); err != nil {
+	return nil
+}
+
+func (l *Line) addPort() error {
+	if err := l.path.programs.Ports.Update(l.value.Port, &l.value, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("telling the eBPF program of the line: %w", err)
 	}
-	l.undo = append(l.undo, func() error { return maps.Ports.Delete(port) })
-	err := maps.Sessions.Update(&l.key, &l.value, ebpf.UpdateNoExist)
+	return nil
+}
+
+func (l *Line) attachUp() (err error) {
+	if l.few {
+		l.detach, err = l.path.attach(l.pair.port, l.path.programs.Up)
+	}
+	return err
+}
+
+func (l *Line) detachUp() error {
+	if l.few {
+		return l.detach()
+	}
+	return nil
+}
+
+func (l *Line) addUplink() error {
+	if err := l.path.acquire(int(l.value.Ethernet)); err != nil {
+		return fmt.Errorf("on %s: %w", l.link.Ethernet, err)
+	}
+	return nil
+}
+
+func (l *Line) addSession() error {
+	err := l.path.programs.Sessions.Update(&l.key, &l.value, ebpf.UpdateNoExist)
 	if errors.Is(err, ebpf.ErrKeyExist) {
 		return fmt.Errorf("another line has this very session open: %w", err)
 	}
 	if err != nil {
 		return fmt.Errorf("telling the eBPF program of the session: %w", err)
 	}
-	l.undo = append(l.undo, func() error { return maps.Sessions.Delete(&l.key) })
-	detach, err := l.path.attach(int(port), l.path.programs.Up)
-	if err != nil {
-		return err
-	}
-	l.undo = append(l.undo, detach)
-	if err := l.path.acquire(ethernet); err != nil {
-		return fmt.Errorf("on %s: %w", l.link.Ethernet, err)
-	}
-	l.undo = append(l.undo, func() error { return l.path.release(ethernet) })
 	return nil
+}
+
+// follow begins to hear of the pair's end and of the device's MTU.
+func (l *Line) follow() error {
+	l.path.mu.Lock()
+	defer l.path.mu.Unlock()
+	l.path.devices[l.pair.device], l.path.devices[l.pair.port] = l, l
+	return nil
+}
+
+func (l *Line) unfollow() error {
+	l.path.mu.Lock()
+	defer l.path.mu.Unlock()
+	delete(l.path.devices, l.pair.device)
+	delete(l.path.devices, l.pair.port)
+	return nil
+}
+
+// setReceive tells the program of the device's MTU.
+func (l *Line) setReceive(mtu int) {
+	l.path.mu.Lock()
+	defer l.path.mu.Unlock()
+	if l.path.devices[l.pair.device] == l && l.value.Receive != uint32(mtu) {
+		l.value.Receive = uint32(mtu)
+		_ = l.path.programs.Sessions.Update(&l.key, &l.value, ebpf.UpdateExist) // without memory for it, the old limit holds
+	}
 }
 
 // Close removes the device and everything that served it alone. A second call does nothing.
 func (l *Line) Close() error {
-	if err := l.unwind(); err != nil {
+	if l.made == 0 {
+		return nil
+	}
+	if err := l.unmake(); err != nil {
 		return fmt.Errorf("removing the device %s of the session on %v: %w", l.name, l.link, err)
 	}
 	return nil
 }
 
-// unwind undoes the steps, the last one first.
-func (l *Line) unwind() error {
+// unmake undoes the steps, the last one first, and removes the pair.
+func (l *Line) unmake() error {
 	var errs []error
-	for _, undo := range slices.Backward(l.undo) {
-		errs = append(errs, undo())
+	for _, step := range slices.Backward(steps[:l.made]) {
+		errs = append(errs, step.undo(l))
 	}
-	l.undo = nil
-	return errors.Join(errs...)
+	l.made = 0
+	return errors.Join(append(errs, l.path.removePort(l.pair.port))...)
 }
 
 // Counters are numbers of packets, and bytes of IP, since the line was made.

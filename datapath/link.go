@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,6 +86,9 @@ func (l Link) id(place int) uint16 {
 	return 0
 }
 
+// vlans are the ids of the tags.
+func (l Link) vlans() vlans { return vlans{l.id(0), l.id(1)} }
+
 // head is what a frame begins with: the Ethernet header, tags in band. The outermost tag, which switches see, has the 802.1p priority,
 // and so has the inner one.
 func (l Link) head(dst, src net.HardwareAddr, etherType uint16, priority uint8) []byte {
@@ -96,21 +98,4 @@ func (l Link) head(dst, src net.HardwareAddr, etherType uint16, priority uint8) 
 		b = binary.BigEndian.AppendUint16(b, uint16(priority)<<13|t.ID)
 	}
 	return binary.BigEndian.AppendUint16(b, etherType)
-}
-
-// upInterface finds an Ethernet device that is there and up. (The kernel's own answer to either fault is often the same "no such device".)
-func upInterface(device string) (*net.Interface, error) {
-	l, err := netlink.LinkByName(device) // net.InterfaceByName lists all devices, which are many where lines are
-	if err != nil {
-		return nil, fmt.Errorf("the device %s: %w", device, err)
-	}
-	a := l.Attrs()
-	ifi := &net.Interface{Index: a.Index, MTU: a.MTU, Name: a.Name, HardwareAddr: a.HardwareAddr, Flags: a.Flags}
-	if ifi.Flags&net.FlagUp == 0 {
-		return nil, fmt.Errorf("the device %s is down (`ip link set %s up`): %w", device, device, unix.ENETDOWN)
-	}
-	if len(ifi.HardwareAddr) != addressLen {
-		return nil, fmt.Errorf("the device %s is not an Ethernet device: %w", device, unix.EINVAL)
-	}
-	return ifi, nil
 }

@@ -3,6 +3,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -12,14 +13,20 @@ import (
 // mark is the alias of our devices and the name of our tc filters: Cleanup knows them by it.
 const mark = "linebond"
 
-// Path is the loaded programs and their maps. Its methods, and those of its lines, may be called from several goroutines; all of them in
-// the network namespace that New was called in.
+// Path is the loaded programs and their maps, and what all lines share. Its methods, and those of its lines, may be called from several
+// goroutines; all of them in the network namespace that New was called in.
 type Path struct {
 	programs programsObjects
 	attach   attacher
+	jobs     chan func(*maker)
+	removals chan removal
+	running  sync.WaitGroup // its goroutines
+	watch    *watch
 
 	mu      sync.Mutex
-	uplinks map[int]*uplink // Ethernet devices in use, by index
+	uplinks map[int]*uplink  // Ethernet devices in use, by index
+	trunks  map[place]*trunk // that work
+	devices map[int]*Line    // by the indexes of both ends of their veth pairs
 }
 
 // An uplink is an Ethernet device, which runs the program down for all lines on it.
@@ -30,10 +37,24 @@ type uplink struct {
 
 // New loads the programs. It fails where the kernel has no eBPF or this process may not use it.
 func New() (*Path, error) {
-	p := &Path{attach: attachBest, uplinks: map[int]*uplink{}}
+	p := &Path{
+		attach: attachBest, jobs: make(chan func(*maker)), removals: make(chan removal),
+		uplinks: map[int]*uplink{}, trunks: map[place]*trunk{}, devices: map[int]*Line{},
+	}
 	if err := loadProgramsObjects(&p.programs, nil); err != nil {
 		return nil, fmt.Errorf("loading the eBPF data path: %w", explain(err))
 	}
+	m, err := newMaker()
+	if err == nil {
+		if p.watch, err = openWatch(); err != nil {
+			err = errors.Join(err, m.close())
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.programs.Close())
+	}
+	p.running.Go(func() { p.serve(m) })
+	p.running.Go(p.follow)
 	return p, nil
 }
 
@@ -48,8 +69,115 @@ func explain(err error) error {
 	return err
 }
 
-// Close unloads the programs. Lines must be closed before.
-func (p *Path) Close() error { return p.programs.Close() }
+// Close unloads the programs. Lines, sessions and discoveries must be closed before.
+func (p *Path) Close() error {
+	close(p.jobs)
+	err := p.watch.close()
+	p.running.Wait()
+	return errors.Join(err, p.programs.Close())
+}
+
+// A removal asks for the end of a veth pair.
+type removal struct {
+	port int
+	done chan<- error
+}
+
+// removalsAtOnce is how many pairs go in one step: in that time, some tens of milliseconds, nothing else of the network can be changed.
+const removalsAtOnce = 128
+
+// serve makes and removes veth pairs for all lines: the kernel does one such thing at a time anyhow, and the goroutine of a line needs no
+// stack for it. Pairs that are given up while others are removed go together.
+func (p *Path) serve(m *maker) {
+	defer m.close()
+	for {
+		select {
+		case job, ok := <-p.jobs:
+			if !ok {
+				return
+			}
+			job(m)
+		case r := <-p.removals:
+			p.remove(m, r)
+		}
+	}
+}
+
+// remove removes a pair, and all that wait for the same.
+func (p *Path) remove(m *maker, first removal) {
+	ports, waiting := []int{first.port}, []removal{first}
+	for more := true; more && len(ports) < removalsAtOnce; {
+		select {
+		case r := <-p.removals:
+			ports, waiting = append(ports, r.port), append(waiting, r)
+		default:
+			more = false
+		}
+	}
+	err := m.remove(ports)
+	for _, r := range waiting {
+		r.done <- err
+	}
+}
+
+// lines is how many there are.
+func (p *Path) lines() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.devices) / 2
+}
+
+// make makes a veth pair: see maker.make.
+func (p *Path) make(name string, mtu int, up *ebpf.Program) (made pair, err error) {
+	done := make(chan struct{})
+	p.jobs <- func(m *maker) {
+		made, err = m.make(name, mtu, up)
+		close(done)
+	}
+	<-done
+	return made, err
+}
+
+// removePort removes a veth pair.
+func (p *Path) removePort(port int) error {
+	done := make(chan error, 1)
+	p.removals <- removal{port, done}
+	return <-done
+}
+
+// link asks for a device by its name, and linkAt by its index.
+func (p *Path) link(name string) (linkInfo, error) {
+	return p.ask(func(c *netlinkConn) (linkInfo, error) { return c.link(name) })
+}
+
+func (p *Path) linkAt(index int) (linkInfo, error) {
+	return p.ask(func(c *netlinkConn) (linkInfo, error) { return c.linkAt(index) })
+}
+
+func (p *Path) ask(question func(*netlinkConn) (linkInfo, error)) (l linkInfo, err error) {
+	done := make(chan struct{})
+	p.jobs <- func(m *maker) {
+		l, err = question(m.route)
+		close(done)
+	}
+	<-done
+	return l, err
+}
+
+// upInterface finds an Ethernet device that is there and up. (The kernel's own answer to either fault is often the same "no such device".)
+func (p *Path) upInterface(device string) (*net.Interface, error) {
+	l, err := p.link(device)
+	if err != nil {
+		return nil, fmt.Errorf("the device %s: %w", device, err)
+	}
+	if l.Flags&net.FlagUp == 0 {
+		return nil, fmt.Errorf("the device %s is down (`ip link set %s up`): %w", device, device, unix.ENETDOWN)
+	}
+	if !l.ethernet {
+		return nil, fmt.Errorf("the device %s is not an Ethernet device: %w", device, unix.EINVAL)
+	}
+	return &l.Interface, nil
+}
 
 // acquire attaches the program down to an Ethernet device, for one more line.
 func (p *Path) acquire(index int) error {

@@ -37,6 +37,7 @@ type programsLine struct {
 	Device   uint32
 	Port     uint32
 	Mtu      uint32
+	Receive  uint32
 	Id       uint16
 	Tag      uint16
 	Vlan     uint16

@@ -64,28 +64,28 @@ func newDial(t *testing.T, tags []Tag, bytes []byte) *dial {
 	return d
 }
 
-func (d *dial) open(early *Early) *Session {
+func (d *dial) open() *Session {
 	d.t.Helper()
 	var s *Session
 	d.home.in(func() {
 		var err error
-		s, err = d.home.path.OpenSession(SessionConfig{Link: d.link, AC: d.isp.mac, ID: sessionID, Priority: 6, Early: early})
+		s, err = d.home.path.OpenSession(SessionConfig{Link: d.link, AC: d.isp.mac, ID: sessionID, Priority: 6})
 		must(d.t, err)
 	})
 	d.t.Cleanup(func() { d.home.in(func() { s.Close() }) })
 	return s
 }
 
-func (d *dial) early() *Early {
+func (d *dial) discover() *Discovery {
 	d.t.Helper()
-	var e *Early
+	var c *Discovery
 	d.home.in(func() {
 		var err error
-		e, err = OpenEarly(d.link, 6)
+		c, err = d.home.path.OpenDiscovery(d.link, 6)
 		must(d.t, err)
 	})
-	d.t.Cleanup(func() { e.Close() })
-	return e
+	d.t.Cleanup(func() { c.Close() })
+	return c
 }
 
 func (d *dial) unit(s *Session, name string) {
@@ -113,7 +113,7 @@ func TestSession(t *testing.T) {
 	for _, link := range links {
 		t.Run(link.name, func(t *testing.T) {
 			d := newDial(t, link.tags, link.bytes)
-			s := d.open(nil)
+			s := d.open()
 			for _, unit := range []string{"", "ppp-a"} {
 				if unit != "" {
 					d.unit(s, unit)
@@ -145,17 +145,29 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// arrived waits until there are so many early frames.
+func (d *dial) arrived(n int) {
+	d.t.Helper()
+	trunk := d.home.path.trunks[place{index(d.home.host, "eth1"), len(d.link.Tags)}]
+	eventually(d.t, "early frames", func() bool {
+		trunk.mu.Lock()
+		defer trunk.mu.Unlock()
+		return len(trunk.early.frames) == n
+	})
+}
+
 // Frames that come before the session, and between it and its unit, are not lost; those of other sessions are not its.
 func TestEarlyFrames(t *testing.T) {
 	for _, link := range links {
 		t.Run(link.name, func(t *testing.T) {
 			d := newDial(t, link.tags, link.bytes)
-			early := d.early()
+			discovery := d.discover()
 			d.far.send(session(d.home.mac, d.isp.mac, d.tags, 99, uint16(ppp.LCP), echo('x')))
 			d.far.send(session(d.home.mac, stranger, d.tags, sessionID, uint16(ppp.LCP), echo('y')))
 			d.send(ppp.LCP, echo('a'))
-			s := d.open(early)
-			must(t, early.Close()) // as the daemon does; the session goes on
+			d.arrived(3)
+			s := d.open()
+			must(t, discovery.Close()) // the session goes on
 			d.send(ppp.PAP, echo('b'))
 			d.unit(s, "ppp-a")
 			d.send(ppp.IPCP, echo('c'))
@@ -179,7 +191,7 @@ func TestSessionEnds(t *testing.T) {
 		t.Run(lines, func(t *testing.T) {
 			d := newDial(t, []Tag{{ID: 101}}, []byte{0x81, 0, 0, 101})
 			before := d.home.state()
-			s := d.open(nil)
+			s := d.open()
 			d.unit(s, "ppp-a")
 			if want != "" {
 				d.home.sh("%s", lines)
@@ -205,7 +217,7 @@ func TestSessionEnds(t *testing.T) {
 // What is dropped is told, by the reason; before there is a device, nothing.
 func TestSessionDropped(t *testing.T) {
 	d := newDial(t, nil, nil)
-	s := d.open(nil)
+	s := d.open()
 	dropped := func() map[string]uint64 {
 		t.Helper()
 		all, err := s.Dropped()
@@ -221,7 +233,7 @@ func TestSessionDropped(t *testing.T) {
 	next(t, s.Frames())
 	want := map[string]uint64{
 		"tx_not_ip": 0, "tx_too_long": 0, "tx_failed": 0, "rx_bad_header": 0, "rx_bad_length": 0, "rx_not_ip": 1, "rx_too_long": 0, "rx_failed": 0,
-		"device_too_short": 0,
+		"rx_control": 0, "device_too_short": 0,
 	}
 	if diff := cmp.Diff(want, dropped()); diff != "" {
 		t.Errorf("dropped (-want +got):\n%s", diff)
@@ -231,7 +243,7 @@ func TestSessionDropped(t *testing.T) {
 func TestSessionClose(t *testing.T) {
 	d := newDial(t, nil, nil)
 	before := d.home.state()
-	s := d.open(nil)
+	s := d.open()
 	d.unit(s, "ppp-a")
 	d.home.in(func() { must(t, s.Close()) })
 	waitClosed(t, s.Frames())
@@ -249,10 +261,11 @@ func TestSessionClose(t *testing.T) {
 // A flood that nobody reads costs a bounded inbox, and the session goes on after it.
 func TestSessionFlood(t *testing.T) {
 	d := newDial(t, nil, nil)
-	s := d.open(nil)
+	s := d.open()
 	for range 20 * inboxSize {
 		d.send(ppp.LCP, echo('a'))
 	}
+	eventually(t, "dropped frames", func() bool { return s.lost() == 19*inboxSize })
 	for letter := byte('a'); letter != 'z'; letter = next(t, s.Frames()).Payload[7] {
 		d.send(ppp.LCP, echo('z'))
 	}
@@ -262,29 +275,23 @@ func TestDiscovery(t *testing.T) {
 	for _, link := range links {
 		t.Run(link.name, func(t *testing.T) {
 			d := newDial(t, link.tags, link.bytes)
-			var c *Discovery
-			d.home.in(func() {
-				var err error
-				c, err = OpenDiscovery(d.link, 6)
-				must(t, err)
-			})
-			defer c.Close()
+			c := d.discover()
 			frame := func(dst, src net.HardwareAddr, tags []byte, code byte) []byte {
 				b := append(append(append([]byte(nil), dst...), src...), tags...)
 				b = append(b, 0x88, 0x63, 0x11, code, 0, 1, 0, 4, 1, 1, 0, 0) // ethertype, version and type, code, id, length, Service-Name
 				return append(b, make([]byte, 36)...)                         // padding
 			}
-			payload := frame(nil, nil, nil, codePADS)[2:]
+			payload := frame(nil, nil, nil, byte(pppoe.PADS))[2:]
 			must(t, c.Send(broadcast, payload[:10]))
-			want := frame(broadcast, d.home.mac, prioritised(d.tags), codePADS)
+			want := frame(broadcast, d.home.mac, prioritised(d.tags), byte(pppoe.PADS))
 			if diff := cmp.Diff(want, d.far.receiveTagged()); diff != "" {
 				t.Errorf("sent (-want +got):\n%s", diff)
 			}
 			d.far.send(frame(d.home.mac, d.isp.mac, d.tags, 0x19))
-			d.far.send(frame(stranger, d.isp.mac, d.tags, codePADS))
-			d.far.send(frame(d.home.mac, d.isp.mac, append([]byte{0x81, 0, 0, 77}, d.tags...), codePADS))
+			d.far.send(frame(stranger, d.isp.mac, d.tags, byte(pppoe.PADS)))
+			d.far.send(frame(d.home.mac, d.isp.mac, append([]byte{0x81, 0, 0, 77}, d.tags...), byte(pppoe.PADS)))
 			d.far.send(session(d.home.mac, d.isp.mac, d.tags, 1, uint16(ppp.LCP), echo('a')))
-			d.far.send(frame(d.home.mac, d.isp.mac, d.tags, codePADS))
+			d.far.send(frame(d.home.mac, d.isp.mac, d.tags, byte(pppoe.PADS)))
 			if diff := cmp.Diff(pppoe.Frame{Src: d.isp.mac, Payload: payload}, next(t, c.Frames())); diff != "" {
 				t.Errorf("received (-want +got):\n%s", diff)
 			}
@@ -300,11 +307,11 @@ func TestDiscovery(t *testing.T) {
 func FuzzParseSession(f *testing.F) {
 	f.Add(session(nil, nil, nil, sessionID, uint16(ppp.LCP), echo('a'))[2:])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		frame, ok := parseSession(b, sessionID)
+		frame, id, ok := parseSession(b)
 		if !ok {
 			return
 		}
-		again := session(nil, nil, nil, sessionID, uint16(frame.Protocol), frame.Payload)[2:]
+		again := session(nil, nil, nil, id, uint16(frame.Protocol), frame.Payload)[2:]
 		if !bytes.HasPrefix(b, again) {
 			t.Errorf("% x is parsed as %v", b, frame)
 		}

@@ -102,3 +102,16 @@ func TestEightLines(t *testing.T) {
 		}
 	}
 }
+
+// The lines that come after the first few, whose program runs by a tc filter, carry packets as well.
+func TestManyLines(t *testing.T) {
+	w := newWorld(t, 1500)
+	var last *Line
+	for n := range fewLines + 2 {
+		last, _ = w.pair(n, nil, 0)
+	}
+	w.home.sh("ping -qc 3 -i 0.002 -W 5 10.0.%d.2", fewLines+1)
+	if c := counters(t, last); last.few || c.RxPackets != 3 || c.TxPackets != 3 {
+		t.Errorf("the last line: %+v, want 3 packets each way", c)
+	}
+}

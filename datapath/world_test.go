@@ -226,6 +226,26 @@ func counters(t *testing.T, l *Line) Counters {
 	return c
 }
 
+// eventually waits for something that another goroutine, or the kernel, does soon.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waiting for %s", what)
+		}
+	}
+}
+
+func index(h *host, device string) (index int) {
+	h.t.Helper()
+	h.in(func() {
+		ifi, err := net.InterfaceByName(device)
+		must(h.t, err)
+		index = ifi.Index
+	})
+	return index
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

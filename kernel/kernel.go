@@ -10,8 +10,11 @@
 package kernel
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -56,8 +59,9 @@ type LinkInfo struct {
 	Up     bool // administratively
 	// Carrier: there is someone at the other end, and the kernel has finished setting the device up for it; before that, it throws
 	// away what is sent. Not known, and so false, unless Up.
-	Carrier bool
-	MTU     int // bytes
+	Carrier  bool
+	MTU      int // bytes
+	Counters Counters
 }
 
 // Link describes a device. One that does not exist is no error.
@@ -70,30 +74,67 @@ func (k *Kernel) Link(device string) (LinkInfo, error) {
 		return LinkInfo{}, fmt.Errorf("looking up %s: %w", device, err)
 	}
 	attrs := link.Attrs()
-	return LinkInfo{
+	info := LinkInfo{
 		Exists:  true,
 		Up:      attrs.RawFlags&unix.IFF_UP != 0,
 		Carrier: attrs.RawFlags&unix.IFF_RUNNING != 0,
 		MTU:     attrs.MTU,
-	}, nil
+	}
+	if s := attrs.Statistics; s != nil {
+		info.Counters = Counters{s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets}
+	}
+	return info, nil
 }
 
 // Counters is how much a device has carried since it was made.
 type Counters struct{ RxBytes, TxBytes, RxPackets, TxPackets uint64 }
 
-// Counters returns those of all devices, by name. It is one question to the kernel, so that they can be compared.
+// Counters returns those of all devices, by name, of one moment or nearly, so that they can be compared. They are read as text: netlink
+// answers with kilobytes for each device.
 func (k *Kernel) Counters() (map[string]Counters, error) {
-	links, err := dump(k.handle.LinkList)
+	f, err := os.Open("/proc/thread-self/net/dev")
 	if err != nil {
 		return nil, fmt.Errorf("reading the counters of the network devices: %w", err)
 	}
+	defer f.Close()
 	counters := map[string]Counters{}
-	for _, l := range links {
-		if s := l.Attrs().Statistics; s != nil {
-			counters[l.Attrs().Name] = Counters{s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if name, c, ok := parseCounters(lines.Bytes()); ok {
+			counters[string(name)] = c
 		}
 	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading the counters of the network devices: %w", err)
+	}
 	return counters, nil
+}
+
+// parseCounters reads a line such as
+//
+//	eth0: 1234 10 0 0 0 0 0 0 5678 20 0 0 0 0 0 0
+//
+// of which the first eight numbers are of what was received, bytes and packets first, and the others of what was sent. The two lines of
+// headings are none.
+func parseCounters(line []byte) (name []byte, c Counters, ok bool) {
+	name, rest, ok := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
+	if !ok {
+		return nil, c, false
+	}
+	places := [...]*uint64{0: &c.RxBytes, 1: &c.RxPackets, 8: &c.TxBytes, 9: &c.TxPackets}
+	found := 0
+	for field := range bytes.FieldsSeq(rest) {
+		if found == len(places) {
+			break
+		}
+		if p := places[found]; p != nil {
+			for _, digit := range field {
+				*p = *p*10 + uint64(digit-'0')
+			}
+		}
+		found++
+	}
+	return name, c, found == len(places)
 }
 
 // link looks a device up. The error for a device that does not exist is unix.ENODEV, as it is when a device goes away later on.

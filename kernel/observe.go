@@ -1,16 +1,19 @@
 package kernel
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"linebond/netstate"
@@ -37,15 +40,11 @@ func sysctlFile(key string) string {
 // Interest is the State that is wanted; an empty one finds all that can be told to be ours without it. The kernel shows tables only to
 // those with the capability CAP_NET_ADMIN. With a *TableError comes all but the table, with any other error nothing.
 func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
-	links, err := dump(k.handle.LinkList)
+	names, seen, err := k.listLinks()
 	if err != nil {
 		return netstate.State{}, fmt.Errorf("listing the network devices: %w", err)
 	}
-	names := map[int]string{}
-	for _, l := range links {
-		names[l.Attrs().Index] = l.Attrs().Name
-	}
-	state := netstate.State{Links: observeLinks(links, names, interest.Links)}
+	state := netstate.State{Links: observeLinks(seen, names, interest.Links)}
 	byName := map[string]netstate.Link{}
 	for _, l := range state.Links {
 		byName[l.Name] = l
@@ -109,8 +108,112 @@ func (k *Kernel) observeIP(state *netstate.State, family int, names map[int]stri
 	return nil
 }
 
+// seenLink is what Observe needs to know of a device, of which there may be thousands.
+type seenLink struct {
+	netstate.Link
+	parent int    // index of the device below a VLAN device
+	kind   string // "" of hardware, and of what has none
+	alias  string
+}
+
+// listLinks lists all devices, and their names by index. It asks for no counters, and keeps nothing else of the answers, which are
+// kilobytes for each device.
+func (k *Kernel) listLinks() (names map[int]string, links []seenLink, err error) {
+	_, err = dump(func() ([]seenLink, error) {
+		names, links = map[int]string{}, nil
+		request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+		request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+		request.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
+		var wrong error
+		err := request.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWLINK, func(m []byte) bool {
+			var index int
+			var l seenLink
+			if index, l, wrong = parseLink(m); wrong == nil {
+				names[index] = l.Name
+				links = append(links, l)
+			}
+			return wrong == nil
+		})
+		return nil, cmp.Or(wrong, err)
+	})
+	return names, links, err
+}
+
+// skipStats asks for devices without their counters: RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h.
+const skipStats = 1 << 3
+
+// parseLink reads a message about a device.
+func parseLink(m []byte) (index int, l seenLink, err error) {
+	header := nl.DeserializeIfInfomsg(m)
+	l.Up = header.Flags&unix.IFF_UP != 0
+	for kind, value := range attributes(m[header.Len():]) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			l.Name = cString(value)
+		case unix.IFLA_MTU:
+			l.MTU = int(binary.NativeEndian.Uint32(value))
+		case unix.IFLA_TXQLEN:
+			l.TxQueue = int(binary.NativeEndian.Uint32(value))
+		case unix.IFLA_IFALIAS:
+			l.alias = cString(value)
+		case unix.IFLA_LINK:
+			l.parent = int(binary.NativeEndian.Uint32(value))
+		case unix.IFLA_LINKINFO:
+			l.kind = linkKind(value)
+		}
+	}
+	if l.kind == "vlan" || isBondName(l.Name) {
+		err = parseKind(m, &l)
+	}
+	return int(header.Index), l, err
+}
+
+func linkKind(info []byte) string {
+	for kind, value := range attributes(info) {
+		if kind == nl.IFLA_INFO_KIND {
+			return cString(value)
+		}
+	}
+	return ""
+}
+
+// attributes goes through netlink attributes (netlink(7)), as far as they are whole. (nl.ParseRouteAttr makes a list of them.)
+func attributes(b []byte) iter.Seq2[uint16, []byte] {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= unix.SizeofRtAttr {
+			length := int(binary.NativeEndian.Uint16(b))
+			kind := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
+			if length < unix.SizeofRtAttr || length > len(b) || !yield(kind, b[unix.SizeofRtAttr:length]) {
+				return
+			}
+			b = b[min(len(b), (length+unix.NLA_ALIGNTO-1)&^(unix.NLA_ALIGNTO-1)):]
+		}
+	}
+}
+
+// parseKind reads what makes a VLAN device or a bond.
+func parseKind(m []byte, l *seenLink) error {
+	link, err := netlink.LinkDeserialize(nil, m)
+	if err != nil {
+		return err
+	}
+	l.Bond = isBond(link)
+	vlan, ok := link.(*netlink.Vlan)
+	if !ok {
+		return nil
+	}
+	l.VLAN.ID = uint16(vlan.VlanId)
+	l.VLAN.Protocol = netstate.VLANProtocol(vlan.VlanProtocol)
+	for from, to := range vlan.EgressQosMap {
+		if int(from) < len(l.VLAN.Egress) {
+			l.VLAN.Egress[from] = uint8(to)
+		}
+	}
+	return nil
+}
+
 // observeLinks picks the links that are of interest or ours.
-func observeLinks(links []netlink.Link, names map[int]string, interest []netstate.Link) []netstate.Link {
+func observeLinks(links []seenLink, names map[int]string, interest []netstate.Link) []netstate.Link {
 	named, line := map[string]bool{}, map[string]bool{}
 	for _, l := range interest {
 		named[l.Name] = true
@@ -118,25 +221,13 @@ func observeLinks(links []netlink.Link, names map[int]string, interest []netstat
 	}
 	var observed []netstate.Link
 	for _, l := range links {
-		attrs := l.Attrs()
-		o := netstate.Link{
-			Name: attrs.Name, Line: line[attrs.Name], Bond: isBond(l),
-			Up: attrs.RawFlags&unix.IFF_UP != 0, MTU: attrs.MTU, TxQueue: attrs.TxQLen,
+		l.Line = line[l.Name]
+		l.Ours = l.alias == netstate.Alias && (l.Bond || l.kind == "vlan")
+		if l.kind == "vlan" {
+			l.VLAN.Parent = names[l.parent]
 		}
-		o.Ours = o.Bond && attrs.Alias == netstate.Alias
-		if vlan, ok := l.(*netlink.Vlan); ok {
-			o.Ours = attrs.Alias == netstate.Alias
-			o.VLAN.Parent = names[attrs.ParentIndex]
-			o.VLAN.ID = uint16(vlan.VlanId)
-			o.VLAN.Protocol = netstate.VLANProtocol(vlan.VlanProtocol)
-			for from, to := range vlan.EgressQosMap {
-				if int(from) < len(o.VLAN.Egress) {
-					o.VLAN.Egress[from] = uint8(to)
-				}
-			}
-		}
-		if named[o.Name] || o.Ours {
-			observed = append(observed, o)
+		if named[l.Name] || l.Ours {
+			observed = append(observed, l.Link)
 		}
 	}
 	return observed
@@ -197,15 +288,27 @@ func observeSysctls(wanted []netstate.Sysctl) ([]netstate.Sysctl, error) {
 	var observed []netstate.Sysctl
 	var errs []error
 	for _, c := range wanted {
-		value, err := os.ReadFile(sysctlFile(c.Key))
+		value, err := readSetting(sysctlFile(c.Key))
 		switch {
 		case err == nil:
-			observed = append(observed, netstate.Sysctl{Key: c.Key, Value: settingText(c.Key, string(value))})
+			observed = append(observed, netstate.Sysctl{Key: c.Key, Value: settingText(c.Key, value)})
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV):
 			errs = append(errs, fmt.Errorf("reading the setting %s: %w", c.Key, err))
 		}
 	}
 	return observed, errors.Join(errs...)
+}
+
+// readSetting reads a setting, which is short. (os.ReadFile costs several times as much, and with a thousand lines there are thousands.)
+func readSetting(file string) (string, error) {
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	var value [256]byte
+	n, err := unix.Read(fd, value[:])
+	return string(value[:max(0, n)]), err
 }
 
 // settingText is the value of a setting as it is written. A mask of CPUs the kernel prints as wide as for all that the machine could have:

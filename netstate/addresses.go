@@ -47,9 +47,10 @@ func (d *differ) planAddresses() plan {
 	for _, a := range old {
 		oldIn[networkOf(a)] = true
 	}
+	onlyRoutes, have := d.onlyRoutes(), setOf(d.have.Addresses)
 	inTheWay := func(a Address) bool {
 		n := networkOf(a)
-		return a.Local.Is4() && (oldIn[n] && wantedIn[n] || d.onlyRoutes(a.Device))
+		return a.Local.Is4() && (oldIn[n] && wantedIn[n] || onlyRoutes[a.Device])
 	}
 	for _, a := range old {
 		if inTheWay(a) {
@@ -60,7 +61,7 @@ func (d *differ) planAddresses() plan {
 		}
 	}
 	for _, a := range wanted {
-		switch exists := slices.Contains(d.have.Addresses, a); {
+		switch exists := have[a]; {
 		case !exists && p.flushed[a.Device] && d.first[a.Device] == a && !inTheWay(a):
 			p.first = slices.Insert(p.first, 0, Op(AddAddress{a}))
 			delete(p.flushed, a.Device)
@@ -86,8 +87,9 @@ func (d *differ) sortAddresses() (wanted, old []Address) {
 			}
 		}
 	}
+	want := setOf(wanted)
 	for _, a := range d.have.Addresses {
-		isWanted, isManaged, makesRoom := slices.Contains(wanted, a), d.manages(a), d.makesRoom(a)
+		isWanted, isManaged, makesRoom := want[a], d.manages(a), d.makesRoom(a)
 		if makesRoom && !isWanted && !isManaged {
 			wanted = append(wanted, a)
 		}
@@ -105,10 +107,20 @@ func (d *differ) makesRoom(a Address) bool {
 	return wanted && known && want != have && want != a && a.Local.Is4()
 }
 
-// onlyRoutes says whether of IPv4 only routes are wanted on a device, and no address.
-func (d *differ) onlyRoutes(device string) bool {
-	return slices.ContainsFunc(d.want.Routes, func(r Route) bool { return r.Device == device && r.Destination.Addr().Is4() }) &&
-		!slices.ContainsFunc(d.want.Addresses, func(a Address) bool { return a.Device == device && a.Local.Is4() })
+// onlyRoutes are the devices on which of IPv4 only routes are wanted, and no address.
+func (d *differ) onlyRoutes() map[string]bool {
+	devices := map[string]bool{}
+	for _, r := range d.want.Routes {
+		if r.Destination.Addr().Is4() {
+			devices[r.Device] = true
+		}
+	}
+	for _, a := range d.want.Addresses {
+		if a.Local.Is4() {
+			delete(devices, a.Device)
+		}
+	}
+	return devices
 }
 
 // manages says whether an observed address is ours to delete when it is not wanted.

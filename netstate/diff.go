@@ -78,9 +78,12 @@ func (d *differ) add(op Op) { d.ops = append(d.ops, op) }
 
 // setSysctls sets the settings that exist and differ. One that does not exist belongs to a device, or a protocol, that is not there.
 func (d *differ) setSysctls() {
+	values := map[string]string{}
+	for _, h := range d.have.Sysctls {
+		values[h.Key] = h.Value
+	}
 	for _, w := range d.want.Sysctls {
-		i := slices.IndexFunc(d.have.Sysctls, func(h Sysctl) bool { return h.Key == w.Key })
-		if i >= 0 && d.have.Sysctls[i] != w {
+		if value, exists := values[w.Key]; exists && value != w.Value {
 			d.add(SetSysctl{w})
 		}
 	}
@@ -97,6 +100,15 @@ func (d *differ) deleteTable() []Op {
 		return []Op{DeleteTable{}}
 	}
 	return nil
+}
+
+// setOf is for asking often what is in a list.
+func setOf[T comparable](items []T) map[T]bool {
+	set := make(map[T]bool, len(items))
+	for _, item := range items {
+		set[item] = true
+	}
+	return set
 }
 
 // plan is what is to be done to addresses, or to routes.

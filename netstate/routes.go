@@ -1,28 +1,25 @@
 package netstate
 
-import "slices"
-
 // planRoutes adds what is missing on the devices that will be up, and then deletes what is too much. On a device whose IPv4 routes may be
 // flushed on the way it is the other way round, and all wanted ones are added.
 func (d *differ) planRoutes(flushed map[string]bool) plan {
 	var p plan
-	var have []Route
+	want, have := setOf(d.want.Routes), map[Route]bool{}
 	for _, r := range d.have.Routes {
-		wanted := slices.Contains(d.want.Routes, r)
-		switch {
+		switch wanted := want[r]; {
 		case d.removed[r.Device]: // gone with it
 		case flushed[r.Device] && r.Destination.Addr().Is4():
 			if !wanted {
 				p.first = append(p.first, DeleteRoute{r})
 			}
 		case wanted:
-			have = append(have, r)
+			have[r] = true
 		default:
 			p.last = append(p.last, DeleteRoute{r})
 		}
 	}
 	for _, r := range d.want.Routes {
-		if d.up[r.Device] && !slices.Contains(have, r) {
+		if d.up[r.Device] && !have[r] {
 			p.add = append(p.add, AddRoute{r})
 		}
 	}

@@ -348,7 +348,18 @@ func unique[T interface {
 	comparable
 	fmt.Stringer
 }](items []T) []T {
-	items = slices.Clone(items)
-	slices.SortFunc(items, func(a, b T) int { return cmp.Compare(a.String(), b.String()) })
+	type keyed struct {
+		text string // which takes longer to make than to compare
+		item T
+	}
+	sorted := make([]keyed, len(items))
+	for i, item := range items {
+		sorted[i] = keyed{item.String(), item}
+	}
+	slices.SortFunc(sorted, func(a, b keyed) int { return cmp.Compare(a.text, b.text) })
+	items = make([]T, len(items))
+	for i, k := range sorted {
+		items[i] = k.item
+	}
 	return slices.Compact(items)
 }

@@ -14,12 +14,13 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // The values of dns.system in linebond.toml.
@@ -71,14 +72,28 @@ func (p *Publisher) Describe() string {
 func (p *Publisher) Set(device, name string, servers []netip.Addr) error {
 	conf := render(name, device, servers)
 	err := p.writeFile(name, conf)
-	now := published{device: device, conf: string(conf)}
-	if link, err := net.InterfaceByName(device); err == nil {
-		now.index = link.Index
-	}
+	now := published{device: device, index: index(device), conf: string(conf)}
 	if before := p.known[name]; before != now {
 		err = errors.Join(err, p.replace(name, before.device, now, servers))
 	}
 	return wrap("publishing the DNS servers of "+name, err)
+}
+
+// index is a device's number, 0 if it is not there. (net.InterfaceByName lists all devices, of which there are many where lines are.)
+func index(device string) int {
+	request, err := unix.NewIfreq(device)
+	if err != nil {
+		return 0 // the name is too long for one
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request); err != nil {
+		return 0
+	}
+	return int(request.Uint32())
 }
 
 // replace tells the system of a line's servers, and first takes back what it was told of another device.
@@ -99,9 +114,13 @@ func (p *Publisher) replace(name, before string, now published, servers []netip.
 // Keep takes back what Set has published for all lines but those named. Doing it again changes nothing and runs nothing; after an error,
 // it is worth doing again.
 func (p *Publisher) Keep(names ...string) error {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.known)) {
-		if slices.Contains(names, name) {
+		if wanted[name] {
 			continue
 		}
 		err := errors.Join(remove(p.path(name)), p.system.clear(p.known[name].device))

@@ -66,10 +66,11 @@ func (p *planes) Choose(l config.Line) (dataplane, reason string, lack error) {
 // missing no session is begun.
 func (p *planes) OpenDiscovery(l config.Line) (daemon.Discovery, error) {
 	if l.Dataplane == config.DataplaneEBPF {
-		if _, err := p.ebpf(); err != nil {
+		path, err := p.ebpf()
+		if err != nil {
 			return nil, err
 		}
-		return datapath.OpenDiscovery(ebpfLink(l), l.Priority)
+		return path.OpenDiscovery(ebpfLink(l), l.Priority)
 	}
 	if err := p.kernelLacks(l); err != nil {
 		return nil, err
@@ -77,10 +78,11 @@ func (p *planes) OpenDiscovery(l config.Line) (daemon.Discovery, error) {
 	return wire.OpenDiscovery(l.Link(), l.Priority)
 }
 
-// OpenEarly implements daemon.Planes.
+// OpenEarly implements daemon.Planes. An eBPF line's discovery catches such
+// frames by itself.
 func (p *planes) OpenEarly(l config.Line) (daemon.Early, error) {
 	if l.Dataplane == config.DataplaneEBPF {
-		return datapath.OpenEarly(ebpfLink(l), l.Priority)
+		return nil, nil
 	}
 	return wire.OpenEarly(l.Link())
 }
@@ -92,10 +94,7 @@ func (p *planes) OpenSession(l config.Line, s pppoe.Session, early daemon.Early)
 		if err != nil {
 			return nil, err
 		}
-		caught, _ := early.(*datapath.Early)
-		return path.OpenSession(datapath.SessionConfig{
-			Link: ebpfLink(l), AC: s.AC, ID: s.ID, Priority: l.Priority, Early: caught,
-		})
+		return path.OpenSession(datapath.SessionConfig{Link: ebpfLink(l), AC: s.AC, ID: s.ID, Priority: l.Priority})
 	}
 	caught, _ := early.(*wire.Early)
 	return wire.OpenSession(wire.SessionConfig{

@@ -32,6 +32,11 @@ func TestEBPFLink(t *testing.T) {
 // data plane, or asks for another one, and for no other line.
 func TestChoose(t *testing.T) {
 	noKernel, noVLAN, noEBPF := errors.New("no PPPoE"), errors.New("no 8021q"), errors.New("no eBPF")
+	path, err := datapath.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer path.Close()
 	plain, vlan := config.Line{Dataplane: "auto"}, config.Line{Dataplane: "auto", VLAN: []uint16{7}}
 	for _, c := range []struct {
 		name               string
@@ -52,7 +57,7 @@ func TestChoose(t *testing.T) {
 		loads := 0
 		p := &planes{
 			pppoe: func() error { return c.kernel }, vlans: func() error { return c.vlan },
-			ebpf: func() (*datapath.Path, error) { loads++; return nil, c.ebpf },
+			ebpf: func() (*datapath.Path, error) { loads++; return path, c.ebpf },
 		}
 		want := map[string]error{"kernel": p.kernelLacks(c.line), "ebpf": c.ebpf}[c.plane]
 		if plane, reason, lack := p.Choose(c.line); plane != c.plane || reason != c.reason || loads != c.loads || !errors.Is(lack, want) {

@@ -1,0 +1,293 @@
+package datapath
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"linebond/ppp"
+	"linebond/pppoe"
+)
+
+// A trunk is the control side of an Ethernet device: two packet sockets, of discovery and of sessions, that serve all lines whose frames have
+// as many VLAN tags. So a frame costs the same however many lines there are: it passes two filters at most, and one map names its line.
+type trunk struct {
+	path      *Path
+	place     place
+	discovery *socket
+	sessions  *socket
+	users     int // guarded by path.mu
+
+	mu     sync.Mutex
+	ended  error                            // why it works no more
+	open   map[*Discovery]bool              // all of them
+	asking map[asker][]*Discovery           // by what answers bring back; more than one only where their users chose it so
+	offers map[programsSession][]*Discovery // those that a PADS came for: PADTs for that session are theirs
+	lines  map[programsSession]*Session
+	early  earlyFrames
+}
+
+// A place is where a trunk is.
+type place struct {
+	ethernet int // index of the device
+	tags     int // how many VLAN tags the frames have
+}
+
+// An asker is whoever uses a Host-Uniq (RFC 2516 appendix A) on a VLAN.
+type asker struct {
+	vlans vlans
+	uniq  string
+}
+
+// vlans are the ids of a frame's tags, outermost first; 0: there is no such tag.
+type vlans [maxTags]uint16
+
+// join returns the trunk of a link, which has one more user until leave.
+func (p *Path) join(link Link) (*trunk, error) {
+	if err := link.check(); err != nil {
+		return nil, err
+	}
+	ifi, err := p.upInterface(link.Ethernet)
+	if err != nil {
+		return nil, err
+	}
+	where := place{ifi.Index, len(link.Tags)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.trunks[where]
+	if t == nil {
+		if t, err = p.openTrunk(where, ifi); err != nil {
+			return nil, err
+		}
+		p.trunks[where] = t
+	}
+	t.users++
+	return t, nil
+}
+
+func (p *Path) openTrunk(where place, ifi *net.Interface) (*trunk, error) {
+	t := &trunk{
+		path: p, place: where, open: map[*Discovery]bool{}, asking: map[asker][]*Discovery{}, offers: map[programsSession][]*Discovery{},
+		lines: map[programsSession]*Session{},
+	}
+	var err error
+	if t.discovery, err = openSocket(ifi, where.tags, etherTypeDiscovery, discoveryChecks(where.tags)); err != nil {
+		return nil, err
+	}
+	if t.sessions, err = openSocket(ifi, where.tags, etherTypeSession, sessionChecks(where.tags)); err != nil {
+		return nil, errors.Join(err, t.discovery.close())
+	}
+	t.discovery.reader.Go(func() { t.fail(t.discovery.receive(t.takeDiscovery)) })
+	t.sessions.reader.Go(func() { t.fail(t.sessions.receive(t.takeSession)) })
+	return t, nil
+}
+
+// leave ends what join began; the last user closes the sockets.
+func (t *trunk) leave() error {
+	t.path.mu.Lock()
+	t.users--
+	last := t.users == 0
+	if last && t.path.trunks[t.place] == t {
+		delete(t.path.trunks, t.place)
+	}
+	t.path.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return errors.Join(t.discovery.close(), t.sessions.close())
+}
+
+// fail ends all users of the trunk, of which there are no new ones then: the device has gone down or away.
+func (t *trunk) fail(err error) {
+	t.path.mu.Lock()
+	if t.path.trunks[t.place] == t {
+		delete(t.path.trunks, t.place)
+	}
+	t.path.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended == nil {
+		t.ended = err
+	}
+	for d := range t.open {
+		d.end(t.ended)
+	}
+	for _, s := range t.lines {
+		s.end(t.ended)
+	}
+}
+
+// key names a session on this trunk.
+func (t *trunk) key(on vlans, id uint16, ac []byte) programsSession {
+	return programsSession{Ethernet: uint32(t.place.ethernet), Outer: on[0], Inner: on[1], Id: htons(id), Ac: [addressLen]byte(ac)}
+}
+
+// takeDiscovery gives a discovery frame to the line that it is for. That is told by the Host-Uniq that the answer to a PADI or PADR brings
+// back, and by the session of a PADT. What tells neither is for all that are dialling on that VLAN: an AC may leave the Host-Uniq out.
+func (t *trunk) takeDiscovery(on vlans, src, payload []byte) {
+	packet, err := pppoe.Parse(payload)
+	f := pppoe.Frame{Src: bytes.Clone(src), Payload: bytes.Clone(payload)}
+	uniq, told := hostUniq(packet)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err == nil && packet.Code == pppoe.PADT:
+		for _, d := range t.offers[t.key(on, packet.SessionID, src)] {
+			d.put(f)
+		}
+	case err == nil && told:
+		for _, d := range t.asking[asker{on, uniq}] {
+			t.answer(d, on, packet, f)
+		}
+	default:
+		for d := range t.open {
+			if d.vlans == on && t.lines[d.offer] == nil {
+				t.answer(d, on, packet, f)
+			}
+		}
+	}
+}
+
+// answer gives an answer to a line that may have asked.
+func (t *trunk) answer(d *Discovery, on vlans, packet pppoe.Packet, f pppoe.Frame) {
+	if packet.Code == pppoe.PADS && packet.SessionID != 0 {
+		t.withdraw(d)
+		d.offer = t.key(on, packet.SessionID, f.Src)
+		t.offers[d.offer] = append(t.offers[d.offer], d)
+	}
+	d.put(f)
+}
+
+// withdraw forgets which session a line was offered.
+func (t *trunk) withdraw(d *Discovery) { drop(t.offers, d.offer, d) }
+
+// drop takes a line off a list in a map.
+func drop[K comparable](m map[K][]*Discovery, key K, d *Discovery) {
+	if left := slices.DeleteFunc(m[key], func(o *Discovery) bool { return o == d }); len(left) > 0 {
+		m[key] = left
+	} else {
+		delete(m, key)
+	}
+}
+
+// hostUniq is the tag of that name.
+func hostUniq(p pppoe.Packet) (value string, there bool) {
+	for _, tag := range p.Tags {
+		if tag.Type == pppoe.TagHostUniq {
+			return string(tag.Value), true
+		}
+	}
+	return "", false
+}
+
+// takeSession gives a control frame to the session that it belongs to, if it is whole (RFC 2516 section 4).
+func (t *trunk) takeSession(on vlans, src, payload []byte) {
+	f, id, ok := parseSession(payload)
+	if !ok {
+		return
+	}
+	key := t.key(on, id, src)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.lines[key]; s != nil {
+		s.put(clone(f))
+	} else if f.Protocol == ppp.LCP {
+		t.early.add(key, clone(f), time.Now())
+	}
+}
+
+func clone(f ppp.Frame) ppp.Frame {
+	return ppp.Frame{Protocol: f.Protocol, Payload: bytes.Clone(f.Payload)}
+}
+
+// parseSession takes the PPP frame out of a PPPoE packet, whose bytes it has. Padding is cut off.
+func parseSession(b []byte) (f ppp.Frame, id uint16, ok bool) {
+	if len(b) < pppoeHeaderLen+protocolLen || b[offsetVersionType] != versionType || b[offsetCode] != 0 {
+		return f, 0, false
+	}
+	end := pppoeHeaderLen + int(binary.BigEndian.Uint16(b[4:6]))
+	if end > len(b) || end < pppoeHeaderLen+protocolLen {
+		return f, 0, false
+	}
+	return ppp.Frame{
+		Protocol: ppp.Protocol(binary.BigEndian.Uint16(b[offsetProtocol:])), Payload: b[pppoeHeaderLen+protocolLen : end],
+	}, binary.BigEndian.Uint16(b[offsetSession:]), true
+}
+
+// begin has a session receive its frames, those first that came before it.
+func (t *trunk) begin(key programsSession, s *Session) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended != nil {
+		return t.ended
+	}
+	if t.lines[key] != nil {
+		return fmt.Errorf("another line has this very session open: %w", unix.EEXIST)
+	}
+	t.lines[key] = s
+	for _, f := range t.early.take(key, time.Now()) {
+		s.put(f)
+	}
+	return nil
+}
+
+// finish ends that.
+func (t *trunk) finish(key programsSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.lines, key)
+}
+
+const (
+	// earlyLife is how long a frame waits for its session: from when the access concentrator has sent the PADS until we have acted upon it.
+	earlyLife = 10 * time.Second
+	// earlyBytes bounds the frames of a trunk that wait, all that they cost included: a thousand lines may be dialled at once.
+	earlyBytes = 512 << 10
+	earlyCost  = 96 // bytes, of a frame besides its payload
+)
+
+// earlyFrames are LCP frames of sessions that are not open yet, or never will be, the oldest first: an access concentrator may send them
+// before its PADS has been acted upon.
+type earlyFrames struct {
+	frames []earlyFrame
+	bytes  int
+}
+
+type earlyFrame struct {
+	key programsSession
+	at  time.Time
+	ppp.Frame
+}
+
+func (e *earlyFrames) add(key programsSession, f ppp.Frame, now time.Time) {
+	e.frames = append(e.frames, earlyFrame{key, now, f})
+	e.bytes += earlyCost + len(f.Payload)
+	old := 0
+	for ; e.bytes > earlyBytes || now.Sub(e.frames[old].at) > earlyLife; old++ {
+		e.bytes -= earlyCost + len(e.frames[old].Payload)
+	}
+	e.frames = slices.Delete(e.frames, 0, old)
+}
+
+// take takes out those of a session.
+func (e *earlyFrames) take(key programsSession, now time.Time) []ppp.Frame {
+	var taken []ppp.Frame
+	e.frames = slices.DeleteFunc(e.frames, func(f earlyFrame) bool {
+		if f.key != key {
+			return false
+		}
+		e.bytes -= earlyCost + len(f.Payload)
+		if now.Sub(f.at) <= earlyLife {
+			taken = append(taken, f.Frame)
+		}
+		return true
+	})
+	return taken
+}
