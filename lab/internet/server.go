@@ -19,9 +19,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -33,6 +31,7 @@ const (
 	chunk = 64 << 10 // bytes that are read or written at once
 
 	acceptPause = 100 * time.Millisecond
+	maxConns    = 1000 // of TCP
 )
 
 // Server is a host on the internet.
@@ -41,13 +40,12 @@ type Server struct {
 	page     net.Listener
 	echoTCP  net.Listener
 	echoUDP  net.PacketConn
-	http     *http.Server
 	running  sync.WaitGroup // the goroutines that serve, and one for each connection
 	closing  sync.Once
 	closeErr error
 
 	mu    sync.Mutex
-	conns map[net.Conn]bool // of echo; nil when the server is closed
+	conns map[net.Conn]bool // of TCP; nil when the server is closed
 }
 
 // Serve starts the servers on an address of this host, of either family.
@@ -56,9 +54,8 @@ func Serve(addr netip.Addr) (*Server, error) {
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(fmt.Errorf("serving as the internet at %v: %w", addr, err), s.closeSockets())
 	}
-	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: time.Minute, ConnState: s.track}
-	s.running.Go(func() { _ = s.http.Serve(s.page) })
-	s.running.Go(s.acceptEcho)
+	s.running.Go(func() { s.accept(s.page, s.serveHTTP) })
+	s.running.Go(func() { s.accept(s.echoTCP, func(conn net.Conn) { _, _ = io.Copy(conn, conn) }) })
 	s.running.Go(s.answerEcho)
 	return s, nil
 }
@@ -81,7 +78,7 @@ func (s *Server) listen() (err error) {
 // Close ends the servers and all connections to them.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
-		s.closeErr = errors.Join(s.http.Close(), s.closeSockets())
+		s.closeErr = s.closeSockets()
 		s.running.Wait()
 	})
 	return s.closeErr
@@ -90,11 +87,8 @@ func (s *Server) Close() error {
 func (s *Server) closeSockets() error {
 	var errs []error
 	for _, c := range []io.Closer{s.page, s.echoTCP, s.echoUDP} {
-		if c == nil {
-			continue
-		}
-		if err := c.Close(); !errors.Is(err, net.ErrClosed) { // http.Server has closed its own
-			errs = append(errs, err)
+		if c != nil {
+			errs = append(errs, c.Close())
 		}
 	}
 	s.mu.Lock()
@@ -106,109 +100,31 @@ func (s *Server) closeSockets() error {
 	return errors.Join(errs...)
 }
 
-// track has Close wait for the connections of HTTP. A connection is new before Serve goes on, and closed when its handler has returned.
-func (s *Server) track(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.running.Add(1)
-	case http.StateClosed:
-		s.running.Done()
-	}
-}
-
-func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.servePage)
-	mux.HandleFunc("GET /address", serveAddress)
-	mux.HandleFunc("GET /download", serveDownload)
-	mux.HandleFunc("POST /upload", serveUpload)
-	return mux
-}
-
-func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, "This is the internet of linebond's lab, at %v.\nYou have come from %s.\n", s.addr, r.RemoteAddr)
-}
-
-func serveAddress(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	client, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	fmt.Fprintln(w, client.Addr())
-}
-
-func serveDownload(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/octet-stream")
-	if asked := r.FormValue("bytes"); asked != "" {
-		n, err := strconv.ParseInt(asked, 10, 64)
-		if err != nil || n < 0 {
-			http.Error(w, fmt.Sprintf("bytes is %q: it must be a number of bytes", asked), http.StatusBadRequest)
-			return
-		}
-		w.Header().Set("Content-Length", asked)
-		_, _ = io.CopyN(w, zeros{}, n)
-		return
-	}
-	_, _ = io.Copy(w, zeros{}) // until the client has gone
-}
-
-func serveUpload(w http.ResponseWriter, r *http.Request) {
-	n, err := io.Copy(io.Discard, r.Body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	fmt.Fprintln(w, n)
-}
-
-// zeros is an endless reader.
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) {
-	clear(b)
-	return len(b), nil
-}
-
-// WriteTo never returns without an error.
-func (zeros) WriteTo(w io.Writer) (n int64, err error) {
-	b := make([]byte, chunk)
-	for err == nil {
-		var k int
-		k, err = w.Write(b)
-		n += int64(k)
-	}
-	return n, err
-}
-
-func (s *Server) acceptEcho() {
+// accept has each connection served in a goroutine of its own. Those above the limit are closed at once.
+func (s *Server) accept(listener net.Listener, serve func(net.Conn)) {
 	for {
-		conn, err := s.echoTCP.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		conn, err := listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
-		}
-		if err != nil { // there is no descriptor for it, now
+		case err != nil: // there is no descriptor for it, now
 			time.Sleep(acceptPause)
-			continue
+		case !s.keep(conn):
+			_ = conn.Close()
+		default:
+			s.running.Go(func() {
+				defer s.forget(conn)
+				serve(conn)
+			})
 		}
-		if !s.keep(conn) {
-			return
-		}
-		s.running.Go(func() {
-			_, _ = io.Copy(conn, conn)
-			s.forget(conn)
-		})
 	}
 }
 
-// keep notes a connection for Close; false when the server is closed already.
+// keep notes a connection for Close; false when there are too many, or the server is closed already.
 func (s *Server) keep(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns == nil {
-		_ = conn.Close()
+	if s.conns == nil || len(s.conns) == maxConns {
 		return false
 	}
 	s.conns[conn] = true

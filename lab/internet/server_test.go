@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -47,7 +48,8 @@ func TestPages(t *testing.T) {
 		t.Run(test.method+" "+test.url, func(t *testing.T) {
 			request, err := http.NewRequest(test.method, test.url, strings.NewReader(test.body))
 			must(t, err)
-			response, err := from(test.from).client().Do(request)
+			client := http.Client{Transport: &http.Transport{DialContext: from(test.from), DisableKeepAlives: true}}
+			response, err := client.Do(request)
 			must(t, err)
 			defer response.Body.Close()
 			body, err := io.ReadAll(response.Body)
@@ -66,7 +68,7 @@ func TestSeenAs(t *testing.T) {
 	if got, err := SeenAs(ctx, s.dial, server4); got != server4 || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
-	want := `asking 2001:db8::1 for our address: Get "http://[2001:db8::1]:80/address": dial tcp [2001:db8::1]:80: connect: connection refused`
+	want := `asking 2001:db8::1 for our address: GET http://[2001:db8::1]:80/address: dial tcp [2001:db8::1]:80: connect: connection refused`
 	if got, err := SeenAs(ctx, s.dial, server6); err == nil || err.Error() != want {
 		t.Errorf("got  %v, %v\nwant %v", got, err, want)
 	}
@@ -158,5 +160,46 @@ func TestServerClose(t *testing.T) {
 	must(t, echo.SetDeadline(time.Now().Add(patience)))
 	if n, err := echo.Read(make([]byte, 1)); n != 0 || err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the echo's connection lives: %d, %v", n, err)
+	}
+}
+
+// What a server may answer that is not ours.
+func TestSeenAsErrors(t *testing.T) {
+	const asking = "asking 192.0.2.1 for our address: "
+	for _, test := range []struct{ name, answer, want string }{
+		{"an address", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n192.0.2.9\n", ""},
+		{"in chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\n192.0\r\n4\r\n.2.9\r\n0\r\n\r\n", ""},
+		{"no address", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyou", asking + `ParseAddr("you"): unable to parse IP`},
+		{"too much", "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n" + strings.Repeat("1", 1001),
+			asking + "GET http://192.0.2.1:80/address: the answer is too long"},
+		{"an error", "HTTP/1.1 503 Service Unavailable\r\n\r\n", asking + "GET http://192.0.2.1:80/address: the server says 503 Service Unavailable"},
+		{"not HTTP", "220 smtp.example.net ESMTP\r\n\r\n", asking + "GET http://192.0.2.1:80/address: the server says smtp.example.net ESMTP"},
+		{"cut off", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n192.0", asking + "GET http://192.0.2.1:80/address: unexpected EOF"},
+		{"nothing", "", asking + "GET http://192.0.2.1:80/address: EOF"},
+		{"silence", "silence", asking + "GET http://192.0.2.1:80/address: context deadline exceeded"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				got, err := SeenAs(ctx, func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := net.Pipe()
+					go func() {
+						if _, err := readMessage(theirs); err == nil && test.answer == "silence" {
+							<-ctx.Done()
+						}
+						_, _ = io.WriteString(theirs, test.answer)
+						_ = theirs.Close()
+					}()
+					return ours, nil
+				}, server4)
+				switch {
+				case test.want == "" && (err != nil || got != netip.MustParseAddr("192.0.2.9")):
+					t.Errorf("got %v, %v", got, err)
+				case test.want != "" && (err == nil || err.Error() != test.want):
+					t.Errorf("got  %v\nwant %s", err, test.want)
+				}
+			})
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // patience is for what should never happen: a test that waits this long has failed.
@@ -35,18 +36,28 @@ func newSpace(t testing.TB) space {
 		if err != nil {
 			return err
 		}
+		if err := netlink.LinkSetUp(lo); err != nil {
+			return err
+		}
 		for _, addr := range []string{"192.0.2.1/32", "2001:db8::1/128"} {
 			parsed, err := netlink.ParseAddr(addr)
 			if err != nil {
 				return err
 			}
+			parsed.Flags = unix.IFA_F_NODAD // at once to be bound to
 			if err := netlink.AddrAdd(lo, parsed); err != nil {
 				return fmt.Errorf("adding %s: %w", addr, err)
 			}
 		}
-		return netlink.LinkSetUp(lo)
+		return nil
 	}))
 	t.Cleanup(func() { s.handle.Close() })
+	eventually(t, func() error { // the kernel adds the route of IPv6 when it finds the time
+		return s.do(func() error {
+			_, err := netlink.RouteGet(server6.AsSlice())
+			return err
+		})
+	})
 	return s
 }
 

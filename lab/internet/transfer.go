@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -20,37 +19,84 @@ import (
 // Dialer opens a client's connection, as net.Dialer.DialContext does; it decides in which network namespace.
 type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// client speaks HTTP over one connection, whose opening the caller may watch.
-func (dial Dialer) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DialContext: dial, DisableKeepAlives: true, DisableCompression: true, ReadBufferSize: chunk, WriteBufferSize: chunk,
-	}}
+// ask makes a request of the server, and copies the body of what it answers to w. The body of a POST is zeros without end.
+func (dial Dialer) ask(ctx context.Context, method string, server netip.Addr, path string, w io.Writer) (err error) {
+	host := netip.AddrPortFrom(server, portHTTP).String()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err() // which has closed the connection
+		}
+		if err != nil {
+			err = fmt.Errorf("%s http://%s%s: %w", method, host, path, err)
+		}
+	}()
+	conn, err := dial(ctx, "tcp", host)
+	if err != nil {
+		return err
+	}
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, path, host)
+	if method == "POST" {
+		head += "Transfer-Encoding: chunked\r\n"
+	}
+	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
+		return err
+	}
+	if method == "POST" {
+		sending.Go(func() { sendChunks(conn) })
+	}
+	answer, err := readMessage(conn)
+	if err != nil {
+		return err
+	}
+	if answer.line[1] != "200" {
+		return fmt.Errorf("the server says %s %s", answer.line[1], answer.line[2])
+	}
+	_, err = answer.copyBody(w)
+	return err
 }
 
-func url(server netip.Addr, path string) string {
-	return "http://" + netip.AddrPortFrom(server, portHTTP).String() + path
+// sendChunks sends zeros until the connection is closed. If it breaks, reading from it tells why.
+func sendChunks(conn net.Conn) {
+	piece := fmt.Appendf(nil, "%x\r\n%s\r\n", chunk, zeros[:])
+	for {
+		if _, err := conn.Write(piece); err != nil {
+			return
+		}
+	}
 }
 
 // SeenAs asks the server which address it is that the client has come from: behind NAT that of the NAT.
-func SeenAs(ctx context.Context, dial Dialer, server netip.Addr) (netip.Addr, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url(server, "/address"), nil)
-	if err != nil {
-		return netip.Addr{}, err
+func SeenAs(ctx context.Context, dial Dialer, server netip.Addr) (addr netip.Addr, err error) {
+	var answer short
+	if err = dial.ask(ctx, "GET", server, "/address", &answer); err == nil {
+		addr, err = netip.ParseAddr(strings.TrimSpace(answer.String()))
 	}
-	response, err := dial.client().Do(request)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("asking %v for our address: %w", server, err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 1000))
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("asking %v for our address: %w", server, err)
-	}
-	addr, err := netip.ParseAddr(strings.TrimSpace(string(answer)))
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("asking %v for our address: %w", server, err)
 	}
 	return addr, nil
+}
+
+// short is an answer of a line or so.
+type short struct{ strings.Builder }
+
+func (s *short) Write(b []byte) (int, error) {
+	if s.Len()+len(b) > 1000 {
+		return 0, errors.New("the answer is too long")
+	}
+	return s.Builder.Write(b)
+}
+
+// counter counts what is written to it.
+type counter struct{ bytes *atomic.Int64 }
+
+func (c counter) Write(b []byte) (int, error) {
+	c.bytes.Add(int64(len(b)))
+	return len(b), nil
 }
 
 // Transfer is a running download or upload. It has no time limit of its own: a connection through a dead line waits for as long as the
@@ -74,22 +120,14 @@ func StartDownload(dial Dialer, server netip.Addr, n int64) *Transfer {
 		path = fmt.Sprintf("/download?bytes=%d", n)
 	}
 	return start(func(ctx context.Context, t *Transfer) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url(server, path), nil)
-		if err != nil {
-			return err
-		}
-		return t.do(dial, request)
+		return dial.ask(ctx, "GET", server, path, counter{&t.bytes})
 	})
 }
 
 // StartUpload starts an upload without end. What prevents it is told by Ended.
 func StartUpload(dial Dialer, server netip.Addr) *Transfer {
 	return start(func(ctx context.Context, t *Transfer) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url(server, "/upload"), zeros{})
-		if err != nil {
-			return err
-		}
-		return t.do(t.acked(dial), request)
+		return t.acked(dial).ask(ctx, "POST", server, "/upload", io.Discard)
 	})
 }
 
@@ -108,29 +146,6 @@ func start(run func(context.Context, *Transfer) error) *Transfer {
 		}
 	}()
 	return t
-}
-
-// do runs the request to its end.
-func (t *Transfer) do(dial Dialer, request *http.Request) error {
-	response, err := dial.client().Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %v: the server says %s", request.Method, request.URL, response.Status)
-	}
-	buffer := make([]byte, chunk)
-	for {
-		n, err := response.Body.Read(buffer)
-		t.bytes.Add(int64(n))
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%s %v: %w", request.Method, request.URL, err)
-		}
-	}
 }
 
 // Bytes is how much has come through so far. Of a download it is what the client has read, of an upload what the server's host has

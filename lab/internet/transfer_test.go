@@ -43,7 +43,7 @@ func TestTransfersWithoutEnd(t *testing.T) {
 		broke string
 	}{
 		{"download", func() *Transfer { return StartDownload(s.dial, server4, 0) }, "GET http://192.0.2.1:80/download: "},
-		{"upload", func() *Transfer { return StartUpload(s.dial, server4) }, `Post "http://192.0.2.1:80/upload": `},
+		{"upload", func() *Transfer { return StartUpload(s.dial, server4) }, "POST http://192.0.2.1:80/upload: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := s.serve(t, server4)
@@ -93,10 +93,10 @@ func TestTransferErrors(t *testing.T) {
 		want  string
 	}{
 		{"nobody there", func() *Transfer { return StartDownload(s.dial, server4, 0) },
-			`Get "http://192.0.2.1:80/download": dial tcp 192.0.2.1:80: connect: connection refused`},
-		{"no connection", func() *Transfer { return StartUpload(nowhere, server4) }, `Post "http://192.0.2.1:80/upload": no way there`},
+			"GET http://192.0.2.1:80/download: dial tcp 192.0.2.1:80: connect: connection refused"},
+		{"no connection", func() *Transfer { return StartUpload(nowhere, server4) }, "POST http://192.0.2.1:80/upload: no way there"},
 		{"not a socket", func() *Transfer { return StartUpload(pipe, server4) },
-			`Post "http://192.0.2.1:80/upload": the connection to pipe has no descriptor`},
+			"POST http://192.0.2.1:80/upload: the connection to pipe has no descriptor"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			transfer := test.start()
