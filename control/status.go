@@ -145,6 +145,7 @@ type Counters struct {
 	Unknown    uint64 `json:"unknown_protocol"`
 	WrongMagic uint64 `json:"wrong_magic"`
 	StalePADT  uint64 `json:"stale_padt"`
+	Excess     uint64 `json:"excess"`
 	Sessions   uint64 `json:"sessions"`
 }
 
@@ -155,7 +156,7 @@ func FromLine(s line.Status) Line {
 		Failures: s.Failures,
 		Counters: Counters{
 			s.Counters.Malformed, s.Counters.Unexpected, s.Counters.Unknown, s.Counters.WrongMagic, s.Counters.StalePADT,
-			s.Counters.Established,
+			s.Counters.Excess, s.Counters.Established,
 		},
 		NextDial: Optional(s.NextDial),
 	}

@@ -42,7 +42,7 @@ func everyState() Status {
 	nameless.ACName, nameless.MTULimit = "", "the access concentrator does not know PPP-Max-Payload (RFC 4638)"
 	statuses := []line.Status{
 		{Name: "adsl", State: line.Running, Reason: reason(line.Negotiated, ""), Since: ago(50 * time.Hour), Session: session(1500, ago(50*time.Hour)), IPv4: address, IPv6: linkLocal, Echo: echo,
-			Counters: line.Counters{Malformed: 1, Unexpected: 2, WrongMagic: 3, Unknown: 4, StalePADT: 5, Established: 6}},
+			Counters: line.Counters{Malformed: 1, Unexpected: 2, WrongMagic: 3, Unknown: 4, StalePADT: 5, Excess: 7, Established: 6}},
 		{Name: "down", State: line.Stopped, Reason: reason(line.Operator, ""), Since: ago(8 * time.Second), Echo: echo},
 		{Name: "establishes", State: line.Establish, Reason: reason(line.SessionMade, ""), Since: ago(100 * time.Millisecond), Session: session(0, time.Time{})},
 		{Name: "held", State: line.Held, Reason: reason(line.CarrierLost, "on eth1"), Since: ago(30 * time.Second), Session: session(1500, ago(time.Hour)), IPv4: address, Echo: echo},

@@ -44,7 +44,8 @@ const (
 	filterHandle   = 1
 )
 
-// attachClsact attaches by a tc filter, in a clsact qdisc that is made where there is none.
+// attachClsact attaches by a tc filter, in a clsact qdisc that is made where there is none. The filter takes the place of one that a process
+// which was killed has left.
 func attachClsact(index int, program *ebpf.Program) (detach, error) {
 	conn, err := tc.Open(&tc.Config{})
 	if err != nil {
@@ -56,7 +57,7 @@ func attachClsact(index int, program *ebpf.Program) (detach, error) {
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("adding the qdisc clsact (the kernel needs CONFIG_NET_SCH_INGRESS): %w", err)
 	}
-	if err := conn.Filter().Add(filter(index, program.FD())); err != nil {
+	if err := conn.Filter().Replace(filter(index, program.FD())); err != nil {
 		if made {
 			err = errors.Join(err, conn.Qdisc().Delete(clsact(index)))
 		}
@@ -72,7 +73,7 @@ func detachClsact(index int, qdisc bool) error {
 		return fmt.Errorf("opening a socket for tc: %w", err)
 	}
 	defer conn.Close()
-	if err := conn.Filter().Delete(filter(index, -1)); err != nil && !gone(err) {
+	if err := conn.Filter().Delete(filter(index, -1)); err != nil && !unhooked(err) {
 		return fmt.Errorf("deleting the tc filter %s: %w", mark, err)
 	}
 	if !qdisc {
@@ -82,7 +83,7 @@ func detachClsact(index int, qdisc bool) error {
 	if err == nil && len(filters) == 0 {
 		err = conn.Qdisc().Delete(clsact(index))
 	}
-	if err != nil && !gone(err) {
+	if err != nil && !unhooked(err) {
 		return fmt.Errorf("deleting the qdisc clsact: %w", err)
 	}
 	return nil
@@ -159,10 +160,11 @@ func clsactMessage(kind int, header nl.TcMsg, name string) *nl.NetlinkRequest {
 // htons is for the places where an interface to the kernel wants network byte order.
 func htons(v uint16) uint16 { return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v)) }
 
-// gone says that there is nothing left to delete: the filter, the device, or (EINVAL) the qdisc is not there.
-func gone(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
-}
+// gone says that there is no such device, or no such filter.
+func gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) }
+
+// unhooked says the same, or that there is no qdisc where a filter could be.
+func unhooked(err error) bool { return gone(err) || errors.Is(err, unix.EINVAL) }
 
 // hasOurs says whether our filter is on a device.
 func hasOurs(index int) (bool, error) {

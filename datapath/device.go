@@ -17,6 +17,10 @@ import (
 // portAlias, followed by the name of a line's device, is the alias of the other end of its veth pair.
 const portAlias = mark + ": the wire side of "
 
+// portGroup is the group that a port is born in (`ip link show group`): it marks a pair that was made, but not given its alias, when the
+// process was killed. Nobody else chooses such a number.
+const portGroup = 0x6c627074 // "lbpt"
+
 // offloads are the device features that are switched off: what stands between a packet and a frame cannot segment (TSO and the like),
 // and must not leave checksums to hardware that may not find them behind a PPPoE header.
 var (
@@ -83,12 +87,13 @@ func (m *maker) make(name string, mtu int, up *ebpf.Program) (pair, error) {
 		return p, err
 	}
 	port, err := m.route.link(portName(name))
-	if err == nil {
-		p.device, p.port = port.peer, port.Index
-		err = m.setUp(name, p, up)
-	}
 	if err != nil {
-		return p, errors.Join(err, m.route.do(request{message: deletePort(port.Index), excuse: gone}))
+		err = fmt.Errorf("asking for the new device %s: %w", portName(name), err)
+		return p, errors.Join(err, m.route.do(request{what: "deleting the new veth pair", message: deleteNamed(name), excuse: gone}))
+	}
+	p.device, p.port = port.peer, port.Index
+	if err := m.setUp(name, p, up); err != nil {
+		return p, errors.Join(err, m.route.removePorts([]int{p.port}))
 	}
 	return p, nil
 }
@@ -114,6 +119,7 @@ func addPair(name string, mtu int, address net.HardwareAddr) *nl.NetlinkRequest 
 	for _, a := range describe(portName(name), maxPacket) {
 		peer.AddChild(a)
 	}
+	peer.AddRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(portGroup))
 	m.AddData(kind)
 	return m
 }
@@ -125,7 +131,7 @@ func (m *maker) setUp(name string, p pair, up *ebpf.Program) error {
 		m.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(text)))
 		return m
 	}
-	requests := []request{ // the port's mark is the first: Cleanup needs it
+	requests := []request{
 		{what: "marking the port", message: alias(p.port, portAlias+name)},
 		{what: "marking the device", message: alias(p.device, mark)},
 		{what: "switching IPv6 autoconfiguration off", message: noAutoconfiguration(p.device), excuse: noIPv6},
@@ -166,6 +172,13 @@ func noIPv6(err error) bool { return errors.Is(err, unix.EAFNOSUPPORT) || errors
 // deletePort asks for the end of a pair, by its port, which is known by its index: somebody may have renamed or deleted the device.
 func deletePort(port int) *nl.NetlinkRequest { return linkMessage(unix.RTM_DELLINK, 0, port, 0, 0) }
 
+// deleteNamed asks for the end of a pair by its device's name.
+func deleteNamed(device string) *nl.NetlinkRequest {
+	m := linkMessage(unix.RTM_DELLINK, 0, 0, 0, 0)
+	m.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(device)))
+	return m
+}
+
 // ethtoolFamily asks for the number of the netlink family.
 func ethtoolFamily() (int, error) {
 	family, err := netlink.GenlFamilyGet("ethtool")
@@ -175,28 +188,26 @@ func ethtoolFamily() (int, error) {
 	return int(family.ID), nil
 }
 
-// remove deletes pairs by their ports. The kernel takes tens of milliseconds for a deletion, in which it holds everybody up who would
+// removePorts deletes pairs by their ports. The kernel takes tens of milliseconds for a deletion, in which it holds everybody up who would
 // change something; and hardly more for many devices than for one if it is told of them by a group, which is a number. So they get one of
-// their own: nobody else's device is in it.
-func (m *maker) remove(ports []int) error {
-	if len(ports) == 1 {
-		return m.route.do(request{what: "deleting the veth pair", message: deletePort(ports[0]), excuse: gone})
-	}
+// their own: nobody else's device is in it. If one of them cannot be put there, they go one by one.
+func (c *netlinkConn) removePorts(ports []int) error {
 	group := make([]byte, 4)
 	_, _ = rand.Read(group)
 	group[0], group[3] = group[0]|0x80, group[3]|0x80 // far from the numbers that people choose, in any byte order
-	var requests []request
+	var grouping, each []request
 	for _, port := range ports {
 		r := request{what: "putting the port into a group", message: linkMessage(unix.RTM_NEWLINK, 0, port, 0, 0), excuse: gone}
 		r.message.AddData(nl.NewRtAttr(unix.IFLA_GROUP, group))
-		requests = append(requests, r)
+		grouping = append(grouping, r)
+		each = append(each, request{what: "deleting the veth pair", message: deletePort(port), excuse: gone})
 	}
-	if err := m.route.do(requests...); err != nil {
-		return err
+	if len(ports) == 1 || c.do(grouping...) != nil {
+		return c.do(each...)
 	}
 	all := request{what: "deleting the veth pairs", message: linkMessage(unix.RTM_DELLINK, 0, 0, 0, 0), excuse: gone}
 	all.message.AddData(nl.NewRtAttr(unix.IFLA_GROUP, group))
-	return m.route.do(all)
+	return c.do(all)
 }
 
 // Attributes of the ethtool family (linux/ethtool_netlink.h).

@@ -1,8 +1,10 @@
 package datapath
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"time"
 
 	"linebond/pppoe"
 )
@@ -19,9 +21,11 @@ type Discovery struct {
 	vlans    vlans
 	priority uint8
 
-	asker asker           // guarded by trunk.mu, as are the next
-	offer programsSession // what the last PADS gave
-	shut  bool
+	asker   asker             // guarded by trunk.mu, as are the next
+	asked   net.HardwareAddr  // whom the last PADR went to
+	askedAt time.Time         // and when
+	offers  []programsSession // what the PADSs to this Host-Uniq gave, maxOffers at most
+	shut    bool
 }
 
 // OpenDiscovery starts to listen on a link, whose Ethernet device must be up. The tags of what it sends have the 802.1p priority (0 to 7).
@@ -44,7 +48,7 @@ func (p *Path) OpenDiscovery(link Link, priority uint8) (*Discovery, error) {
 
 // Send sends the payload to dst, in a frame that is padded to the Ethernet minimum.
 func (d *Discovery) Send(dst net.HardwareAddr, payload []byte) error {
-	d.ask(payload)
+	d.ask(dst, payload)
 	head := d.link.head(dst, d.trunk.discovery.device.HardwareAddr, etherTypeDiscovery, d.priority)
 	if err := d.trunk.discovery.send(head, d.priority, leastPayload, payload); err != nil {
 		return fmt.Errorf("sending a discovery frame on %v: %w", d.link, err)
@@ -52,8 +56,8 @@ func (d *Discovery) Send(dst net.HardwareAddr, payload []byte) error {
 	return nil
 }
 
-// ask takes note of the Host-Uniq of what is sent.
-func (d *Discovery) ask(payload []byte) {
+// ask takes note of whom a request goes to, and of its Host-Uniq.
+func (d *Discovery) ask(dst net.HardwareAddr, payload []byte) {
 	packet, err := pppoe.Parse(payload)
 	if err != nil || packet.Code != pppoe.PADI && packet.Code != pppoe.PADR {
 		return
@@ -63,7 +67,11 @@ func (d *Discovery) ask(payload []byte) {
 	t := d.trunk
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if packet.Code == pppoe.PADR {
+		d.asked, d.askedAt = bytes.Clone(dst), time.Now()
+	}
 	if as != d.asker && !d.shut {
+		t.withdraw(d)
 		drop(t.asking, d.asker, d)
 		d.asker = as
 		t.asking[as] = append(t.asking[as], d)

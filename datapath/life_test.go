@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -185,11 +186,138 @@ func TestCleanup(t *testing.T) {
 					must(t, l.Remove()) // it is gone
 				}
 			})
+			if attach == "clsact" {
+				w.home.sh("tc qdisc delete dev eth1 clsact") // that stays
+			}
 			if diff := cmp.Diff(before, w.home.state()); diff != "" {
 				t.Errorf("after Cleanup (-before +after):\n%s", diff)
 			}
 		})
 	}
+}
+
+// Pairs of a process that was killed before it could give them their aliases are left over as well, and any number is removed.
+func TestCleanupUnmarked(t *testing.T) {
+	w := newWorld(t, 1500)
+	before := w.home.state()
+	w.home.in(func() {
+		m, err := newMaker()
+		must(t, err)
+		defer m.close()
+		for n := range removalsAtOnce + 1 {
+			name := fmt.Sprintf("ppp-%d", n)
+			must(t, m.route.do(request{what: name, message: addPair(name, 1492, net.HardwareAddr{2, 0, 0, 0, 0, 1})}))
+		}
+		must(t, Cleanup())
+	})
+	if diff := cmp.Diff(before, w.home.state()); diff != "" {
+		t.Errorf("after Cleanup (-before +after):\n%s", diff)
+	}
+}
+
+// Where somebody has the qdisc ingress, which Linux before 6.6 lets us use, our filter is found, and replaced.
+func TestOthersIngress(t *testing.T) {
+	w := newWorld(t, 1500)
+	w.home.sh("tc qdisc add dev eth1 ingress")
+	before := w.home.state()
+	device := index(w.home.host, "eth1")
+	w.home.in(func() {
+		for range 2 { // the first process is killed
+			_, err := attachClsact(device, w.home.path.programs.Down)
+			must(t, err)
+		}
+		found, err := Leftovers()
+		must(t, err)
+		if got, want := fmt.Sprint(found), fmt.Sprintf("[tc filter delete dev eth1 ingress pref %d]", filterPriority); got != want {
+			t.Errorf("what is left: %s, want %s", got, want)
+		}
+		must(t, Cleanup())
+	})
+	if diff := cmp.Diff(before, w.home.state()); diff != "" {
+		t.Errorf("after Cleanup (-before +after):\n%s", diff)
+	}
+}
+
+// One pair that cannot be removed with the others does not keep them.
+func TestRemoveOneByOne(t *testing.T) {
+	w := newWorld(t, 1500)
+	before := w.home.state()
+	w.home.in(func() {
+		m, err := newMaker()
+		must(t, err)
+		defer m.close()
+		var ports []int
+		for _, name := range []string{"ppp-a", "ppp-b"} {
+			p, err := m.make(name, 1492, nil)
+			must(t, err)
+			ports = append(ports, p.port)
+		}
+		const wrong = -1
+		if err := m.route.removePorts([]int{ports[0], wrong, ports[1]}); !errors.Is(err, unix.EINVAL) {
+			t.Errorf("removePorts() = %v, want EINVAL", err)
+		}
+	})
+	if diff := cmp.Diff(before, w.home.state()); diff != "" {
+		t.Errorf("what is left (-before +after):\n%s", diff)
+	}
+}
+
+// A device that leaves a bridge is there still.
+func TestBridge(t *testing.T) {
+	w := newWorld(t, 1500)
+	var l *Line
+	w.home.in(func() {
+		var err error
+		config := LineConfig{Device: "ppp-a", Link: Link{Ethernet: "eth1"}, AC: w.isp.mac, Session: sessionID}
+		l, err = w.home.path.newLine(config, func() { t.Error("the device was taken for gone") })
+		must(t, err)
+	})
+	w.home.sh("ip link add br0 type bridge; ip link set ppp-a master br0; ip link set ppp-a nomaster; ip link set ppp-a mtu 1300")
+	eventually(t, "the news of the MTU", func() bool {
+		w.home.path.mu.Lock()
+		defer w.home.path.mu.Unlock()
+		return l.value.Receive == 1300
+	})
+	w.home.in(func() { must(t, l.Close()) })
+}
+
+// That a device was deleted while its line was made is noticed.
+func TestDeletedAtOnce(t *testing.T) {
+	w := newWorld(t, 1500)
+	w.home.path.attach = func(device int, program *ebpf.Program) (detach, error) {
+		if out, err := command("ip link delete ppp-a || true").CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return func() error { return nil }, nil
+	}
+	ended := make(chan struct{}, 2)
+	w.home.in(func() {
+		config := LineConfig{Device: "ppp-a", Link: Link{Ethernet: "eth1"}, AC: w.isp.mac, Session: sessionID}
+		l, err := w.home.path.newLine(config, func() { ended <- struct{}{} })
+		must(t, err)
+		next(t, ended)
+		must(t, l.Close())
+	})
+}
+
+// A look at the devices that is under way does not disturb Close.
+func TestCloseWhileLooking(t *testing.T) {
+	h := newHost(t)
+	h.in(func() {
+		p, err := New()
+		must(t, err)
+		begun := make(chan struct{})
+		p.following.Go(func() {
+			close(begun)
+			for range 1000 {
+				if _, err := p.linkAt(1); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		<-begun
+		must(t, p.Close())
+	})
 }
 
 func TestCreateLineErrors(t *testing.T) {

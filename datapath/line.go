@@ -193,11 +193,12 @@ func (l *Line) addSession() error {
 	return nil
 }
 
-// follow begins to hear of the pair's end and of the device's MTU.
+// follow begins to hear of the pair's end and of the device's MTU, and looks at what has happened since it was made.
 func (l *Line) follow() error {
 	l.path.mu.Lock()
-	defer l.path.mu.Unlock()
 	l.path.devices[l.pair.device], l.path.devices[l.pair.port] = l, l
+	l.path.mu.Unlock()
+	l.path.look(l)
 	return nil
 }
 
@@ -274,7 +275,6 @@ func (l *Line) Counters() (Counters, error) {
 // UplinkCounters are numbers of session frames on an Ethernet device that belong to no line.
 type UplinkCounters struct {
 	TooShort uint64 // dropped: not even a PPPoE header
-	Unknown  uint64 // left to the kernel: to this host, but the id, the AC's address or the VLAN is no line's of this Path
 }
 
 // UplinkCounters reads those of the Ethernet device below the line, since the first of the lines that are on it now.
@@ -283,5 +283,5 @@ func (l *Line) UplinkCounters() (UplinkCounters, error) {
 	if err != nil {
 		return UplinkCounters{}, fmt.Errorf("reading the counters of %s: %w", l.link.Ethernet, err)
 	}
-	return UplinkCounters{TooShort: sum.TooShort, Unknown: sum.Unknown}, nil
+	return UplinkCounters{TooShort: sum.TooShort}, nil
 }

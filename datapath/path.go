@@ -20,8 +20,9 @@ type Path struct {
 	attach   attacher
 	jobs     chan func(*maker)
 	removals chan removal
-	running  sync.WaitGroup // its goroutines
 	watch    *watch
+
+	serving, following sync.WaitGroup // its goroutines
 
 	mu      sync.Mutex
 	uplinks map[int]*uplink  // Ethernet devices in use, by index
@@ -53,8 +54,8 @@ func New() (*Path, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.programs.Close())
 	}
-	p.running.Go(func() { p.serve(m) })
-	p.running.Go(p.follow)
+	p.serving.Go(func() { p.serve(m) })
+	p.following.Go(p.follow)
 	return p, nil
 }
 
@@ -71,9 +72,10 @@ func explain(err error) error {
 
 // Close unloads the programs. Lines, sessions and discoveries must be closed before.
 func (p *Path) Close() error {
-	close(p.jobs)
 	err := p.watch.close()
-	p.running.Wait()
+	p.following.Wait() // it may have a job
+	close(p.jobs)
+	p.serving.Wait()
 	return errors.Join(err, p.programs.Close())
 }
 
@@ -114,7 +116,7 @@ func (p *Path) remove(m *maker, first removal) {
 			more = false
 		}
 	}
-	err := m.remove(ports)
+	err := m.route.removePorts(ports)
 	for _, r := range waiting {
 		r.done <- err
 	}
@@ -234,7 +236,6 @@ func (p *Path) sum(index uint32) (sum programsCounters, err error) {
 		sum.TooLong += c.TooLong
 		sum.Failed += c.Failed
 		sum.TooShort += c.TooShort
-		sum.Unknown += c.Unknown
 	}
 	return sum, nil
 }

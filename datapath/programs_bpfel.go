@@ -28,7 +28,6 @@ type programsCounters struct {
 	TooLong   uint64
 	Failed    uint64
 	TooShort  uint64
-	Unknown   uint64
 }
 
 type programsLine struct {

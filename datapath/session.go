@@ -94,8 +94,9 @@ func (s *Session) CreateUnit(name string) error {
 }
 
 // Dropped is how many packets and frames of the session were dropped, by the reason (see Counters and UplinkCounters; rx_control are control
-// frames that came faster than the line could take them); nil before CreateUnit. What belongs to no line is of all lines on the Ethernet
-// device together.
+// frames that came faster than the line could take them, device_control those that were more than the sockets have room for; device_floods
+// is how often a station was not heard for a moment, as it sent too many); nil before CreateUnit. What belongs to no line is of all lines on the
+// Ethernet device together.
 func (s *Session) Dropped() (map[string]uint64, error) {
 	if s.line == nil {
 		return nil, nil
@@ -108,10 +109,14 @@ func (s *Session) Dropped() (map[string]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	lost, floods, err := s.trunk.trouble()
+	if err != nil {
+		return nil, err
+	}
 	return map[string]uint64{
 		"tx_not_ip": c.TxNotIP, "tx_too_long": c.TxTooLong, "tx_failed": c.TxFailed,
 		"rx_bad_header": c.BadHeader, "rx_bad_length": c.BadLength, "rx_not_ip": c.NotIP, "rx_too_long": c.TooLong, "rx_failed": c.Failed,
-		"rx_control": s.lost(), "device_too_short": u.TooShort,
+		"rx_control": s.lost(), "device_too_short": u.TooShort, "device_control": lost, "device_floods": floods,
 	}, nil
 }
 

@@ -233,7 +233,7 @@ func TestSessionDropped(t *testing.T) {
 	next(t, s.Frames())
 	want := map[string]uint64{
 		"tx_not_ip": 0, "tx_too_long": 0, "tx_failed": 0, "rx_bad_header": 0, "rx_bad_length": 0, "rx_not_ip": 1, "rx_too_long": 0, "rx_failed": 0,
-		"rx_control": 0, "device_too_short": 0,
+		"rx_control": 0, "device_too_short": 0, "device_control": 0, "device_floods": 0,
 	}
 	if diff := cmp.Diff(want, dropped()); diff != "" {
 		t.Errorf("dropped (-want +got):\n%s", diff)

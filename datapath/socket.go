@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
@@ -43,11 +44,14 @@ type check struct {
 	values []uint32
 }
 
-// compile makes a filter of checks, all of which a frame must pass:
+// compile makes a filter that drops the frames of some stations, and of checks, all of which the others' frames must pass:
 //
 //	ld X1; jeq #a, next; jeq #b, next; ret #0; next: ld X2; ...; ret #-1
-func compile(checks []check) ([]bpf.RawInstruction, error) {
+func compile(barred []station, checks []check) ([]bpf.RawInstruction, error) {
 	var program []bpf.Instruction
+	for _, s := range barred {
+		program = append(program, refuse(s)...)
+	}
 	for _, c := range checks {
 		program = append(program, c.load)
 		for i, v := range c.values {
@@ -65,11 +69,17 @@ type socket struct {
 	device   *net.Interface
 	tags     int
 	protocol uint16 // that it is bound to
+	checks   []check
 	reader   sync.WaitGroup
 
-	mu       sync.Mutex // of what follows, which is for send
-	priority uint8
-	out      []byte
+	mu       sync.Mutex // of what follows
+	priority uint8      // that send has set
+	out      []byte     // what it sends
+	lost     uint64     // frames
+	floods   uint64     // how often a station was barred
+	barred   []station  // now
+	lifting  *time.Timer
+	closed   bool
 }
 
 // socketBuffer is how many bytes of the kernel's memory the frames may take that wait to be read, or to be sent: a thousand lines, dialled at
@@ -82,11 +92,11 @@ const socketBuffer = 4 << 20
 // kernel takes the tag off one for whose VLAN it has no device before it looks at ethertypes. So such a socket costs each received frame of
 // the device some 20 ns, the filter's first steps; frames that are sent are spared.
 func openSocket(device *net.Interface, tags int, etherType uint16, checks []check) (*socket, error) {
-	s := &socket{device: device, tags: tags, protocol: etherType}
+	s := &socket{device: device, tags: tags, protocol: etherType, checks: append(baseChecks(device.Index, tags, etherType), checks...)}
 	if tags > 0 {
 		s.protocol = unix.ETH_P_ALL
 	}
-	program, err := compile(append(baseChecks(device.Index, tags, etherType), checks...))
+	program, err := compile(nil, s.checks)
 	if err != nil {
 		return nil, err
 	}
@@ -191,6 +201,7 @@ func (s *socket) send(head []byte, priority uint8, least int, parts ...[]byte) e
 // receive gives each frame's VLANs, source and payload to take, which must copy what it keeps, until there is an error.
 func (s *socket) receive(take func(on vlans, src, payload []byte)) error {
 	buffer, control := make([]byte, frameBuffer), make([]byte, unix.CmsgSpace(auxdataLen))
+	sent := flood{frames: map[station]int{}}
 	for skip := headerLen(s.tags); ; {
 		var n, nControl int
 		var failed error
@@ -205,6 +216,9 @@ func (s *socket) receive(take func(on vlans, src, payload []byte)) error {
 			return fmt.Errorf("receiving PPPoE frames on %s: %w", s.device.Name, err)
 		}
 		if n >= skip {
+			if from := station(buffer[addressLen:]); sent.count(from, time.Now()) {
+				s.bar(from)
+			}
 			take(s.vlans(buffer, control[:nControl]), buffer[addressLen:2*addressLen], buffer[skip:n])
 		}
 	}
@@ -222,8 +236,23 @@ func (s *socket) vlans(frame, control []byte) (on vlans) {
 	return on
 }
 
+// trouble is how many frames have found no room among those that wait to be read, and how often a station was not heard as it flooded.
+func (s *socket) trouble() (lost, floods uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, err := s.conn.Stats() // and then begins anew
+	if err != nil {
+		return 0, 0, fmt.Errorf("reading the counters of a packet socket on %s: %w", s.device.Name, err)
+	}
+	s.lost += uint64(since.Drops)
+	return s.lost, s.floods, nil
+}
+
 // close closes it, and waits until it is read no more.
 func (s *socket) close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	err := s.conn.Close()
 	s.reader.Wait()
 	return err

@@ -62,7 +62,7 @@ func (p *Path) join(link Link) (*trunk, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.trunks[where]
-	if t == nil {
+	if t == nil || !bytes.Equal(t.discovery.device.HardwareAddr, ifi.HardwareAddr) { // those on one with the address of before leave it
 		if t, err = p.openTrunk(where, ifi); err != nil {
 			return nil, err
 		}
@@ -124,6 +124,18 @@ func (t *trunk) fail(err error) {
 	}
 }
 
+// trouble is both sockets'.
+func (t *trunk) trouble() (lost, floods uint64, err error) {
+	for _, s := range []*socket{t.discovery, t.sessions} {
+		l, f, err := s.trouble()
+		if err != nil {
+			return 0, 0, err
+		}
+		lost, floods = lost+l, floods+f
+	}
+	return lost, floods, nil
+}
+
 // key names a session on this trunk.
 func (t *trunk) key(on vlans, id uint16, ac []byte) programsSession {
 	return programsSession{Ethernet: uint32(t.place.ethernet), Outer: on[0], Inner: on[1], Id: htons(id), Ac: [addressLen]byte(ac)}
@@ -133,14 +145,14 @@ func (t *trunk) key(on vlans, id uint16, ac []byte) programsSession {
 // back, and by the session of a PADT. What tells neither is for all that are dialling on that VLAN: an AC may leave the Host-Uniq out.
 func (t *trunk) takeDiscovery(on vlans, src, payload []byte) {
 	packet, err := pppoe.Parse(payload)
-	f := pppoe.Frame{Src: bytes.Clone(src), Payload: bytes.Clone(payload)}
+	f := pppoe.Frame{Src: src, Payload: payload}
 	uniq, told := hostUniq(packet)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
 	case err == nil && packet.Code == pppoe.PADT:
 		for _, d := range t.offers[t.key(on, packet.SessionID, src)] {
-			d.put(f)
+			d.put(copied(f))
 		}
 	case err == nil && told:
 		for _, d := range t.asking[asker{on, uniq}] {
@@ -148,25 +160,56 @@ func (t *trunk) takeDiscovery(on vlans, src, payload []byte) {
 		}
 	default:
 		for d := range t.open {
-			if d.vlans == on && t.lines[d.offer] == nil {
+			if d.vlans == on && t.dialling(d) {
 				t.answer(d, on, packet, f)
 			}
 		}
 	}
 }
 
-// answer gives an answer to a line that may have asked.
+// answer gives an answer to a line that may have asked. A session is what the access concentrator says that was asked for one: another, which
+// has heard the PADI, must not put its own in that one's place.
 func (t *trunk) answer(d *Discovery, on vlans, packet pppoe.Packet, f pppoe.Frame) {
-	if packet.Code == pppoe.PADS && packet.SessionID != 0 {
-		t.withdraw(d)
-		d.offer = t.key(on, packet.SessionID, f.Src)
-		t.offers[d.offer] = append(t.offers[d.offer], d)
+	if packet.Code == pppoe.PADS && packet.SessionID != 0 && bytes.Equal(f.Src, d.asked) {
+		t.offer(d, t.key(on, packet.SessionID, f.Src))
 	}
-	d.put(f)
+	d.put(copied(f))
 }
 
-// withdraw forgets which session a line was offered.
-func (t *trunk) withdraw(d *Discovery) { drop(t.offers, d.offer, d) }
+// maxOffers is how many sessions a line's PADTs may be of: a PADR that was sent again may bring another one than the one that is in use.
+const maxOffers = 4
+
+// offer takes note of a session that a line was offered. If there are too many it forgets the oldest that is not open.
+func (t *trunk) offer(d *Discovery, key programsSession) {
+	if slices.Contains(d.offers, key) {
+		return
+	}
+	if len(d.offers) == maxOffers {
+		old := max(0, slices.IndexFunc(d.offers, func(o programsSession) bool { return t.lines[o] == nil }))
+		drop(t.offers, d.offers[old], d)
+		d.offers = slices.Delete(d.offers, old, old+1)
+	}
+	d.offers = append(d.offers, key)
+	t.offers[key] = append(t.offers[key], d)
+}
+
+// dialling says that none of the sessions which a line was offered is open.
+func (t *trunk) dialling(d *Discovery) bool {
+	return !slices.ContainsFunc(d.offers, func(o programsSession) bool { return t.lines[o] != nil })
+}
+
+// copied is a frame whose bytes are its own.
+func copied(f pppoe.Frame) pppoe.Frame {
+	return pppoe.Frame{Src: bytes.Clone(f.Src), Payload: bytes.Clone(f.Payload)}
+}
+
+// withdraw forgets which sessions a line was offered.
+func (t *trunk) withdraw(d *Discovery) {
+	for _, o := range d.offers {
+		drop(t.offers, o, d)
+	}
+	d.offers = nil
+}
 
 // drop takes a line off a list in a map.
 func drop[K comparable](m map[K][]*Discovery, key K, d *Discovery) {
@@ -221,7 +264,8 @@ func parseSession(b []byte) (f ppp.Frame, id uint16, ok bool) {
 	}, binary.BigEndian.Uint16(b[offsetSession:]), true
 }
 
-// begin has a session receive its frames, those first that came before it.
+// begin has a session receive its frames, those first that came before it. What came before it was asked for is of another session, which
+// had the same id.
 func (t *trunk) begin(key programsSession, s *Session) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -232,7 +276,13 @@ func (t *trunk) begin(key programsSession, s *Session) error {
 		return fmt.Errorf("another line has this very session open: %w", unix.EEXIST)
 	}
 	t.lines[key] = s
-	for _, f := range t.early.take(key, time.Now()) {
+	since := time.Now().Add(-earlyLife)
+	for _, d := range t.offers[key] {
+		if d.askedAt.After(since) {
+			since = d.askedAt
+		}
+	}
+	for _, f := range t.early.take(key, since) {
 		s.put(f)
 	}
 	return nil
@@ -273,18 +323,19 @@ func (e *earlyFrames) add(key programsSession, f ppp.Frame, now time.Time) {
 	for ; e.bytes > earlyBytes || now.Sub(e.frames[old].at) > earlyLife; old++ {
 		e.bytes -= earlyCost + len(e.frames[old].Payload)
 	}
-	e.frames = slices.Delete(e.frames, 0, old)
+	clear(e.frames[:old])
+	e.frames = e.frames[old:] // append finds new room for them now and then; to move them each time would be slow under a flood
 }
 
-// take takes out those of a session.
-func (e *earlyFrames) take(key programsSession, now time.Time) []ppp.Frame {
+// take takes out those of a session, and returns those that have come since then.
+func (e *earlyFrames) take(key programsSession, since time.Time) []ppp.Frame {
 	var taken []ppp.Frame
 	e.frames = slices.DeleteFunc(e.frames, func(f earlyFrame) bool {
 		if f.key != key {
 			return false
 		}
 		e.bytes -= earlyCost + len(f.Payload)
-		if now.Sub(f.at) <= earlyLife {
+		if !f.at.Before(since) {
 			taken = append(taken, f.Frame)
 		}
 		return true

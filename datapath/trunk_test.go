@@ -19,21 +19,29 @@ func (d *dial) on(tags []Tag, bytes []byte) *dial {
 	return &dial{world: d.world, link: Link{"eth1", tags}, far: d.far, tags: bytes}
 }
 
-// ask has a discovery send a PADI with a Host-Uniq.
-func ask(t *testing.T, c *Discovery, uniq string) {
-	t.Helper()
+// ask has a discovery send a PADI with a Host-Uniq, and a PADR.
+func (d *dial) ask(c *Discovery, uniq string) {
+	d.t.Helper()
 	p := pppoe.Packet{Code: pppoe.PADI, Tags: []pppoe.Tag{{Type: pppoe.TagHostUniq, Value: []byte(uniq)}}}
-	must(t, c.Send(broadcast, p.Append(nil)))
+	must(d.t, c.Send(broadcast, p.Append(nil)))
+	p.Code = pppoe.PADR
+	must(d.t, c.Send(d.isp.mac, p.Append(nil)))
 }
 
 // answer sends a discovery packet to home.
 func (d *dial) answer(code pppoe.Code, id uint16, uniq ...string) {
 	d.t.Helper()
+	d.answerFrom(d.isp.mac, code, id, uniq...)
+}
+
+// answerFrom is answer, from another access concentrator.
+func (d *dial) answerFrom(ac net.HardwareAddr, code pppoe.Code, id uint16, uniq ...string) {
+	d.t.Helper()
 	p := pppoe.Packet{Code: code, SessionID: id}
 	for _, u := range uniq {
 		p.Tags = append(p.Tags, pppoe.Tag{Type: pppoe.TagHostUniq, Value: []byte(u)})
 	}
-	frame := append(append(append([]byte(nil), d.home.mac...), d.isp.mac...), d.tags...)
+	frame := append(append(append([]byte(nil), d.home.mac...), ac...), d.tags...)
 	d.far.send(p.Append(append(frame, 0x88, 0x63)))
 }
 
@@ -53,7 +61,7 @@ func TestSharedDiscovery(t *testing.T) {
 			for i, l := range test.links {
 				d := first.on(links[l].tags, links[l].bytes)
 				dials, lines = append(dials, d), append(lines, d.discover())
-				ask(t, lines[i], fmt.Sprint("line", i))
+				d.ask(lines[i], fmt.Sprint("line", i))
 			}
 			same := test.links[0] == test.links[1]
 			told := func(step string, want ...string) {
@@ -76,6 +84,10 @@ func TestSharedDiscovery(t *testing.T) {
 			dials[0].answer(pppoe.PADS, 7, "line0")
 			dials[1].answer(pppoe.PADS, 8, "line1")
 			told("the PADS", "PADS", "PADS")
+			other := net.HardwareAddr{2, 0, 0, 0, 0, 99}
+			dials[0].answerFrom(other, pppoe.PADS, 9, "line0")
+			dials[0].answerFrom(other, pppoe.PADT, 9)
+			told("another's PADS, and PADT", "PADS", "")
 			dials[0].answer(pppoe.PADT, 7)
 			told("a PADT before the session", "PADT", "")
 			s := dials[0].openSession(7)
@@ -228,13 +240,13 @@ func TestEarlyFramesAreBounded(t *testing.T) {
 	if most := earlyBytes / (earlyCost + 1000); len(e.frames) != most || e.bytes > earlyBytes {
 		t.Errorf("%d frames of %d bytes wait, want %d", len(e.frames), e.bytes, most)
 	}
-	if got := len(e.take(key(0), now)); got != 0 {
+	if got := len(e.take(key(0), time.Time{})); got != 0 {
 		t.Errorf("%d of the oldest", got)
 	}
 	if got := len(e.take(key(1999), now)); got != 1 {
 		t.Errorf("%d of the newest", got)
 	}
-	if got := len(e.take(key(1998), now.Add(earlyLife+1))); got != 0 {
+	if got := len(e.take(key(1998), now.Add(1))); got != 0 {
 		t.Errorf("%d that are too old", got)
 	}
 	e.add(key(1), frame, now.Add(earlyLife+1))

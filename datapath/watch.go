@@ -59,7 +59,7 @@ func (p *Path) linkChanged(kind uint16, data []byte) {
 	l := p.devices[index]
 	p.mu.Unlock()
 	switch {
-	case l == nil:
+	case l == nil, data[0] != unix.AF_UNSPEC: // others tell of a device's part in something: a bridge that it leaves is no end
 	case kind == unix.RTM_DELLINK:
 		l.lost()
 	case index == l.pair.device:
@@ -78,12 +78,17 @@ func (p *Path) lookAtAll() {
 	}
 	p.mu.Unlock()
 	for l := range lines {
-		info, err := p.linkAt(l.pair.device)
-		switch {
-		case err == nil:
-			l.setReceive(info.MTU)
-		case errors.Is(err, unix.ENODEV):
-			l.lost()
-		}
+		p.look(l)
+	}
+}
+
+// look makes up for them, of one line.
+func (p *Path) look(l *Line) {
+	info, err := p.linkAt(l.pair.device)
+	switch {
+	case err == nil:
+		l.setReceive(info.MTU)
+	case errors.Is(err, unix.ENODEV):
+		l.lost()
 	}
 }

@@ -88,7 +88,7 @@ func (w *wire) altered(frame []byte, offset int, value byte) []byte {
 type hostile struct {
 	name    string
 	frame   []byte
-	counter string // of Counters or UplinkCounters; none: the frame is not to us
+	counter string // of Counters or UplinkCounters; none: the frame is not the line's
 }
 
 func (w *wire) hostile() []hostile {
@@ -114,18 +114,20 @@ func (w *wire) hostile() []hostile {
 		{"1501 bytes", w.down(protocolIPv4, ipv4(1501)), "TooLong"},
 		{"half a PPP protocol", good[:header+7], "TooShort"},
 		{"half a PPPoE header", good[:header+3], "TooShort"},
-		{"another session", to(w.home.mac, w.isp.mac, sessionID+1), "Unknown"},
-		{"session 0", to(w.home.mac, w.isp.mac, 0), "Unknown"},
-		{"another AC", to(w.home.mac, stranger, sessionID), "Unknown"},
-		{"another VLAN", w.otherVLAN(), "Unknown"},
+		{"another session", to(w.home.mac, w.isp.mac, sessionID+1), ""},
+		{"session 0", to(w.home.mac, w.isp.mac, 0), ""},
+		{"another AC", to(w.home.mac, stranger, sessionID), ""},
+		{"another VLAN", w.otherVLAN(), ""},
 		{"to all", to(broadcast, w.isp.mac, sessionID), ""},
 		{"to another host", to(stranger, w.isp.mac, sessionID), ""},
+		{"a priority tag before the others", session(w.home.mac, w.isp.mac, append([]byte{0x81, 0, 0xe0, 0}, w.oneTag()...), sessionID, protocolIPv4, ipv4(100)), ""},
+		{"a priority tag behind the others", session(w.home.mac, w.isp.mac, append(w.oneTag(), 0x81, 0, 0xe0, 0), sessionID, protocolIPv4, ipv4(100)), ""},
 		{"three tags", session(w.home.mac, w.isp.mac, three, sessionID, protocolIPv4, ipv4(100)), ""},
 		{"half a tag", append(append(bytes.Clone(good[:12]), 0x81, 0, 0, 1, 0x81, 0), 0), ""},
 	}
 }
 
-// Each frame of an access concentrator that is hostile, or of somebody else, is counted, and none comes to the device.
+// Each hostile frame of the line's access concentrator is counted. None of them comes to the device, nor one of somebody else.
 func TestHostileFrames(t *testing.T) {
 	for _, link := range links {
 		t.Run(link.name, func(t *testing.T) {
@@ -155,6 +157,14 @@ func (w *wire) otherVLAN() []byte {
 		tags[3] ^= 1
 	}
 	return session(w.home.mac, w.isp.mac, tags, sessionID, protocolIPv4, ipv4(100))
+}
+
+// oneTag is the outermost tag of the line, or any.
+func (w *wire) oneTag() []byte {
+	if len(w.tags) == 0 {
+		return []byte{0x81, 0, 0, 77}
+	}
+	return bytes.Clone(w.tags[:4])
 }
 
 // fence sends a good frame, and wants it to be the next packet that the device receives.

@@ -11,6 +11,7 @@ type Counters struct {
 	Unexpected  uint64 // well-formed, but from or for someone else, or at a wrong time
 	WrongMagic  uint64 // LCP echoes with a foreign magic number
 	Unknown     uint64 // frames of protocols that we do not speak, answered by a Protocol-Reject
+	Excess      uint64 // frames that came too fast to be answered
 	StalePADT   uint64 // PADTs for other sessions
 	Established uint64 // sessions that reached Running
 }

@@ -72,8 +72,9 @@ func (Redial) event()          {}
 // Link is the Ethernet device that the line runs on.
 type Link struct {
 	Exists  bool
-	Carrier bool // up, and with a signal
-	MTU     int  // bytes
+	Carrier bool   // up, and with a signal
+	MTU     int    // bytes
+	Address string // Ethernet address, e.g. 02:00:00:00:00:01
 }
 
 // Action is something to be done; the daemon carries them out in order.

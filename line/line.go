@@ -54,6 +54,7 @@ type Line struct {
 	ipv6Policy *ipv6cp.Policy
 	keepalive  lcp.Keepalive
 	rejectID   uint8
+	requests   allowance
 
 	failures      int // dials without success in a row
 	shortSessions int // sessions in a row that were not up for long

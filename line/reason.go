@@ -1,6 +1,10 @@
 package line
 
-import "fmt"
+import (
+	"fmt"
+
+	"linebond/ppp"
+)
 
 // Cause is why a line is in its state.
 type Cause uint8
@@ -103,4 +107,15 @@ func (r Reason) String() string {
 		return fmt.Sprintf("%s %s", r.Cause, r.Detail)
 	}
 	return fmt.Sprintf("%s: %s", r.Cause, r.Detail)
+}
+
+// maxDetail bounds the words of a Reason, in runes.
+const maxDetail = 128
+
+// words is an error's text as a Reason's detail.
+func words(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ppp.Printable([]byte(err.Error()), maxDetail)
 }

@@ -28,6 +28,7 @@ func (l *Line) sessionOpened() {
 	l.ipcp = network{Automaton: ppp.New(l.ipcpPolicy, times)}
 	l.ipv6cp = network{Automaton: ppp.New(l.ipv6Policy, times), off: !l.cfg.IPv6}
 	l.keepalive.Reset()
+	l.requests = allowance{} // how often there is a new session is our own affair
 	l.control(ppp.LCP, l.lcp.Open())
 	l.control(ppp.LCP, l.lcp.Up())
 }
@@ -49,6 +50,10 @@ func (l *Line) frame(protocol ppp.Protocol, payload []byte) {
 		l.status.Counters.Malformed++
 		return
 	}
+	if request(protocol, p.Code) && !l.requests.take(l.now) {
+		l.status.Counters.Excess++
+		return
+	}
 	switch protocol {
 	case ppp.LCP:
 		l.lcpPacket(p)
@@ -67,6 +72,10 @@ func (l *Line) unknownProtocol(protocol ppp.Protocol, payload []byte) {
 		return
 	}
 	l.status.Counters.Unknown++
+	if !l.requests.take(l.now) {
+		l.status.Counters.Excess++
+		return
+	}
 	l.rejectID++
 	l.emit(SendFrame{ppp.LCP, lcp.AppendProtocolReject(nil, l.rejectID, protocol, payload, l.lcp.PeerMRU())})
 }
@@ -382,15 +391,4 @@ func (l *Line) end(r Reason) {
 		l.stopTimer(t)
 	}
 	l.rest(r, pause)
-}
-
-// maxDetail bounds the words of a Reason, in runes.
-const maxDetail = 128
-
-// words is an error's text as a Reason's detail.
-func words(err error) string {
-	if err == nil {
-		return ""
-	}
-	return ppp.Printable([]byte(err.Error()), maxDetail)
 }

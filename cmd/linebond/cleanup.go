@@ -32,11 +32,8 @@ func cleanupCommand(p *paths) *cobra.Command {
 				return err
 			}
 			defer k.Close()
-			left, err := datapath.Leftovers()
-			if err != nil {
-				return err
-			}
-			return daemon.Cleanup(k, left, dryRun, c.OutOrStdout())
+			left, unseen := datapath.Leftovers()
+			return errors.Join(daemon.Cleanup(k, left, dryRun, c.OutOrStdout()), unseen)
 		},
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done")

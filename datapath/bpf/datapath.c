@@ -9,7 +9,6 @@
 // not trusted: nothing is read or stripped that was not measured before.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -58,13 +57,13 @@ struct line {
 	__u8 head[ETH_HLEN + TAG_LEN]; // destination, source, second tag, ethertype
 };
 
-// Counters of a line, by its port's index, and of an Ethernet device, by its own: then only `too_short` and `unknown` count.
+// Counters of a line, by its port's index, and of an Ethernet device, by its own: then only `too_short` counts.
 struct counters {
 	__u64 rx_packets, rx_bytes; // of IP
 	__u64 tx_packets, tx_bytes;
 	__u64 tx_not_ip, tx_too_long, tx_failed;
 	__u64 bad_header, bad_length, not_ip, too_long, failed;
-	__u64 too_short, unknown;
+	__u64 too_short;
 };
 
 // No line is ever refused for these: an Ethernet segment has fewer sessions.
@@ -178,6 +177,8 @@ static __always_inline int parse(struct __sk_buff *skb, struct frame *f)
 	}
 	if (f->ethernet.h_proto != bpf_htons(ETH_P_PPP_SES))
 		return NEXT;
+	if (f->tags == 2 && !f->session.inner)
+		return NEXT; // a tag that gives only a priority, beside another: no line's control frames have that either
 	if (bpf_skb_load_bytes(skb, f->offset, &f->pppoe, sizeof(f->pppoe)))
 		return 1;
 	f->session.ethernet = skb->ifindex;
@@ -215,13 +216,15 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct line *lin
 	return bpf_redirect(line->port, 0);
 }
 
-// bump counts a frame for its Ethernet device.
-#define bump(skb, counter) do { \
-	__u32 device = (skb)->ifindex; \
-	struct counters *count = bpf_map_lookup_elem(&counts, &device); \
-	if (count) \
-		count->counter++; \
-} while (0)
+// drop_short counts a frame for its Ethernet device and ends the program.
+static __always_inline int drop_short(struct __sk_buff *skb)
+{
+	__u32 device = skb->ifindex;
+	struct counters *count = bpf_map_lookup_elem(&counts, &device);
+	if (count)
+		count->too_short++;
+	return TC_ACT_SHOT;
+}
 
 // drop counts a frame for its line and ends the program.
 #define drop(count, reason) do { (count)->reason++; return TC_ACT_SHOT; } while (0)
@@ -244,16 +247,11 @@ int down(struct __sk_buff *skb)
 	int verdict = parse(skb, &f);
 	if (verdict == NEXT)
 		return NEXT;
-	if (verdict) {
-		bump(skb, too_short);
-		return TC_ACT_SHOT;
-	}
+	if (verdict)
+		return drop_short(skb);
 	struct line *line = bpf_map_lookup_elem(&sessions, &f.session);
-	if (!line) {
-		if (skb->pkt_type == PACKET_HOST)
-			bump(skb, unknown);
+	if (!line)
 		return NEXT; // another program may have such a session
-	}
 	if (!same(f.ethernet.h_dest, line->head + ETH_ALEN))
 		return NEXT; // to another host or to many
 	__u32 port = line->port;

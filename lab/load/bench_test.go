@@ -3,18 +3,12 @@
 package load
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"linebond/control"
 	"linebond/lab/concentrator"
 	"linebond/lab/netns"
 )
@@ -84,12 +78,6 @@ func TestBenchTransfer(t *testing.T) {
 	}
 }
 
-// answers says whether the daemon is there.
-func (w *world) answers() bool {
-	_, err := control.NewClient(filepath.Join(w.runtime, "linebond.sock")).Status(context.Background())
-	return err == nil
-}
-
 // established counts the sessions that the access concentrator has up.
 func (w *world) established() (up int) {
 	for _, s := range w.isp.Sessions() {
@@ -98,36 +86,4 @@ func (w *world) established() (up int) {
 		}
 	}
 	return up
-}
-
-// memory reads a number from a file of /proc/PID, in kB.
-func (w *world) memory(name string) float64 {
-	w.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.process.Process.Pid))
-	must(w.t, err)
-	_, after, _ := strings.Cut(string(text), "\n"+name+":")
-	fields := strings.Fields(after)
-	if len(fields) == 0 {
-		w.t.Fatalf("no %s in %s", name, text)
-	}
-	kB, err := strconv.ParseFloat(fields[0], 64)
-	must(w.t, err)
-	return kB
-}
-
-// cpu is the processor time that the daemon has had (proc(5)).
-func (w *world) cpu() time.Duration {
-	w.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.process.Process.Pid))
-	must(w.t, err)
-	_, after, _ := strings.Cut(string(text), ") ") // the name may have spaces
-	const utime, stime = 14 - 3, 15 - 3            // in hundredths of a second
-	fields := strings.Fields(after)
-	var ticks int
-	for _, place := range []int{utime, stime} {
-		n, err := strconv.Atoi(fields[place])
-		must(w.t, err)
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
 }

@@ -47,9 +47,22 @@ type world struct {
 	isp       *isp.ISP
 	process   *exec.Cmd
 	end       <-chan error
+	log       string // the daemon's log, a file
 }
 
 func newWorld(t *testing.T, binary string, lines int, packets bool) *world {
+	t.Helper()
+	w := emptyWorld(t, "eth1")
+	for n := range lines {
+		w.configure(n, "eth1", "")
+	}
+	w.serve(lines, packets)
+	w.run(binary)
+	return w
+}
+
+// emptyWorld has cables, and neither daemon nor ISP.
+func emptyWorld(t *testing.T, devices ...string) *world {
 	t.Helper()
 	worlds++
 	name := fmt.Sprintf("linebond-load-%d-%d-", os.Getpid(), worlds)
@@ -58,58 +71,75 @@ func newWorld(t *testing.T, binary string, lines int, packets bool) *world {
 		must(t, netns.Create(ns))
 		t.Cleanup(func() { must(t, netns.Delete(ns)) })
 	}
-	must(t, netns.Cable(netns.End{Namespace: w.home, Device: "eth1"}, netns.End{Namespace: w.far, Device: "eth1"}, 1500))
+	for _, device := range devices {
+		must(t, netns.Cable(netns.End{Namespace: w.home, Device: device}, netns.End{Namespace: w.far, Device: device}, 1500))
+	}
 	var err error
 	w.handle, err = netns.Netlink(w.home)
 	must(t, err)
 	t.Cleanup(w.handle.Close)
-	w.configure(lines)
-	w.serve(lines, packets)
 	w.runtime, err = os.MkdirTemp("/dev/shm", "linebond-load-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(w.runtime) })
-	w.process = exec.Command(binary, "run", "--config", w.dir, "--runtime-dir", w.runtime)
-	log, err := os.Create(filepath.Join(w.dir, "log"))
-	must(t, err)
-	w.process.Stdout, w.process.Stderr = log, log
-	w.end, err = netns.Start(w.home, w.process)
-	must(t, err)
-	t.Cleanup(func() {
-		w.process.Process.Kill()
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("the end of the daemon's log:\n%s", text[max(0, len(text)-4000):])
-		}
-		log.Close()
-	})
+	must(t, os.WriteFile(filepath.Join(w.dir, "linebond.toml"), []byte("[log]\nto = \"stderr\"\n"), 0o600))
+	must(t, os.Mkdir(filepath.Join(w.dir, "lines.d"), 0o700))
 	return w
 }
 
-func (w *world) configure(lines int) {
+// configure writes the file of line n, with more keys than it must have.
+func (w *world) configure(n int, device, more string) {
 	w.t.Helper()
-	must(w.t, os.WriteFile(filepath.Join(w.dir, "linebond.toml"), []byte("[log]\nto = \"stderr\"\n"), 0o600))
-	must(w.t, os.Mkdir(filepath.Join(w.dir, "lines.d"), 0o700))
-	for n := range lines {
-		text := fmt.Sprintf("interface = \"eth1\"\ndataplane = \"ebpf\"\nusername = \"user%d\"\npassword = %q\n", n, password)
-		must(w.t, os.WriteFile(filepath.Join(w.dir, "lines.d", fmt.Sprintf("l%04d.toml", n)), []byte(text), 0o600))
-	}
+	text := fmt.Sprintf("interface = %q\ndataplane = \"ebpf\"\nusername = \"user%d\"\npassword = %q\n%s", device, n, password, more)
+	must(w.t, os.WriteFile(filepath.Join(w.dir, "lines.d", fmt.Sprintf("l%04d.toml", n)), []byte(text), 0o600))
+}
+
+// run starts the daemon.
+func (w *world) run(binary string) {
+	w.t.Helper()
+	w.process = exec.Command(binary, "run", "--config", w.dir, "--runtime-dir", w.runtime)
+	w.log = filepath.Join(w.dir, "log")
+	log, err := os.Create(w.log)
+	must(w.t, err)
+	w.process.Stdout, w.process.Stderr = log, log
+	w.end, err = netns.Start(w.home, w.process)
+	must(w.t, err)
+	w.t.Cleanup(func() {
+		w.process.Process.Kill()
+		if w.t.Failed() {
+			text, _ := os.ReadFile(w.log)
+			w.t.Logf("the end of the daemon's log:\n%s", text[max(0, len(text)-4000):])
+		}
+		log.Close()
+	})
 }
 
 // serve starts the access concentrator, whose sessions carry packets or, to try the daemon alone, none.
 func (w *world) serve(lines int, packets bool) {
 	w.t.Helper()
+	w.isp = w.open(isp.Config{DataPath: packets, ACs: []isp.AC{{Device: "eth1", Config: bras("bras", lines)}}})
+}
+
+// bras is the configuration of an access concentrator for lines 0 to lines-1.
+func bras(name string, lines int) concentrator.Config {
 	cfg := concentrator.Config{
-		Name: "bras", Auth: []auth.Method{auth.CHAPMD5}, IPv6: true,
+		Name: name, Auth: []auth.Method{auth.CHAPMD5}, IPv6: true,
 		Pool: netip.MustParsePrefix("100.64.0.0/16"), Local: ac, DNS: []netip.Addr{ac},
 	}
 	for n := range lines {
 		cfg.Users = append(cfg.Users, concentrator.User{Name: fmt.Sprintf("user%d", n), Password: auth.NewSecret(password)})
 	}
+	return cfg
+}
+
+// open starts an ISP.
+func (w *world) open(cfg isp.Config) (i *isp.ISP) {
+	w.t.Helper()
 	must(w.t, netns.Do(w.far, func() (err error) {
-		w.isp, err = isp.Open(isp.Config{DataPath: packets, ACs: []isp.AC{{Device: "eth1", Config: cfg}}})
+		i, err = isp.Open(cfg)
 		return err
 	}))
-	w.t.Cleanup(func() { must(w.t, w.isp.Close()) })
+	w.t.Cleanup(func() { must(w.t, i.Close()) })
+	return i
 }
 
 // status asks the daemon.
@@ -120,6 +150,12 @@ func (w *world) status() control.Status {
 	s, err := control.NewClient(filepath.Join(w.runtime, "linebond.sock")).Status(ctx)
 	must(w.t, err)
 	return s
+}
+
+// answers says whether the daemon is there.
+func (w *world) answers() bool {
+	_, err := control.NewClient(filepath.Join(w.runtime, "linebond.sock")).Status(context.Background())
+	return err == nil
 }
 
 // up counts the lines that the kernel has an address and a route for.
