@@ -51,6 +51,14 @@ type Subject struct {
 	Choose func(pppoe, vlan, ebpf error, l config.Line) (dataplane, reason string, lack error)
 }
 
+// Command is linebond's command line for a verb, on the same configuration.
+func (s Subject) Command(verb string) string {
+	if s.Directory == "/etc/linebond" {
+		return "linebond " + verb
+	}
+	return "linebond " + verb + " --config " + s.Directory
+}
+
 // Level says how a finding is meant.
 type Level string
 

@@ -7,13 +7,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"linebond/config"
 	"linebond/netstate"
@@ -24,10 +22,11 @@ var update = flag.Bool("update", false, "write testdata/*.txt anew")
 // machine is a Machine of files and of what probes answer.
 type machine struct {
 	files  map[string]string
-	denied []string         // files that this user may not read
-	fails  map[string]error // by the name of the probe: "tcx", "qdisc cake", "table nat"
-	asked  map[string]bool  // probes that were called
-	remark string           // of the test, at the head of the golden file
+	links  map[string]string // symbolic links
+	denied []string          // files that this user may not read
+	fails  map[string]error  // by the name of the probe: "tcx", "qdisc cake", "table nat"
+	asked  map[string]bool   // probes that were called
+	remark string            // of the test, at the head of the golden file
 }
 
 func (m machine) answer(probe string) error {
@@ -48,30 +47,6 @@ func (m machine) Writable(string) error    { return m.answer("writable") }
 func (m machine) Listening(s string) error { return m.answer("listening " + s) }
 func (m machine) Table(t netstate.Table) error {
 	return m.answer(fmt.Sprintf("table %s %s", t.Chains[0].Type, t.Chains[0].Rules[0].Verdict))
-}
-
-// deny makes files unreadable.
-type deny struct {
-	fs.FS
-	files []string
-}
-
-func (d deny) Open(name string) (fs.File, error) {
-	for _, file := range d.files {
-		if name == file {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
-		}
-	}
-	return d.FS.Open(name)
-}
-
-// tree is the machine's file system.
-func (m machine) tree() fs.FS {
-	all := fstest.MapFS{}
-	for name, text := range m.files {
-		all[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o600}
-	}
-	return deny{all, m.denied}
 }
 
 // examine examines a machine by its own configuration.

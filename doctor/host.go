@@ -65,7 +65,7 @@ func (e *examination) rights() Finding {
 	switch {
 	case len(missing) == 0:
 	case !e.system.root():
-		f.Level, f.Detail, f.Remedy = Unknown, "this is not root, so not all can be looked at", privileged
+		f.Level, f.Detail, f.Remedy = Unknown, "this is not root, so not all can be looked at", e.privileged()
 	case e.system.container:
 		f.Remedy = "start the container with it: docker run --cap-add " + strings.Join(missing, " --cap-add ")
 	default:
@@ -148,10 +148,7 @@ func (e *examination) log() Finding {
 func (e *examination) configuration() Group {
 	directory := e.subject.Directory
 	f := Finding{ID: "files", Name: "files", Level: OK, Detail: "no mistakes"}
-	check := "linebond check"
-	if directory != "/etc/linebond" {
-		check += " --config " + directory
-	}
+	check := e.subject.Command("check")
 	mistakes, unread, warnings := e.problems()
 	switch {
 	case !exists(e.Files, strings.TrimPrefix(directory, "/")):
@@ -159,7 +156,7 @@ func (e *examination) configuration() Group {
 	case mistakes > 0:
 		f.Level, f.Detail, f.Remedy = Missing, count(mistakes, "mistake"), check
 	case unread > 0:
-		f.Level, f.Detail, f.Remedy = Unknown, count(unread, "file")+" that this user may not read", privileged
+		f.Level, f.Detail, f.Remedy = Unknown, count(unread, "file")+" that this user may not read", e.privileged()
 	case warnings > 0:
 		f.Level, f.Detail, f.Remedy = Warning, count(warnings, "warning"), check
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // privileged is the remedy for what only root may look at.
-const privileged = "sudo linebond doctor"
+func (e *examination) privileged() string { return "sudo " + e.subject.Command("doctor") }
 
 // The parts of the kernel for lines and bonds.
 var (
@@ -104,7 +104,7 @@ func (e *examination) bpf() Finding {
 	case !exists(e.Files, "proc/sys/kernel/unprivileged_bpf_disabled"):
 		f.miss("not in this kernel (CONFIG_BPF_SYSCALL)", purpose, e.system.remedy(part{symbol: "CONFIG_BPF_SYSCALL"}))
 	case !e.system.root():
-		f.Level, f.Detail, f.Remedy = Unknown, "the system call is there; root alone may load programs", privileged
+		f.Level, f.Detail, f.Remedy = Unknown, "the system call is there; root alone may load programs", e.privileged()
 	default:
 		if err := e.Probes.EBPF(); err != nil {
 			f.miss(oneLine(err), purpose, "")

@@ -59,3 +59,52 @@ func TestClients(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestNamespaces: processes count that live in our network namespace, and those of which that cannot be told.
+func TestNamespaces(t *testing.T) {
+	const home, away = "net:[4026531840]", "net:[4026532008]"
+	for name, c := range map[string]struct {
+		self, theirs string // where the links lead; "": there is none
+		denied       bool
+		want         bool
+	}{
+		"here":                 {home, home, false, true},
+		"elsewhere":            {home, away, false, false},
+		"may not be looked at": {home, away, true, true},
+		"has ended":            {home, "", false, true},
+		"we are nowhere":       {"", away, false, true},
+	} {
+		m := machine{files: with(debian), links: map[string]string{}, asked: map[string]bool{}}
+		m.files["proc/703/comm"], m.files["proc/703/cmdline"] = "pppd\n", "/usr/sbin/pppd\x00nic-eth1.101\x00"
+		if c.self != "" {
+			m.links["proc/self/ns/net"], m.files["proc/self/ns/"+c.self] = c.self, ""
+		}
+		for _, file := range []string{"proc/703/ns/net", "proc/900/ns/net"} {
+			if c.theirs != "" {
+				m.links[file] = c.theirs
+			}
+			if c.denied {
+				m.denied = append(m.denied, file)
+			}
+		}
+		report := m.examine()
+		client, daemon := report.finding("line.a", "client"), report.finding("host", "linebond")
+		if (client.Detail == "pppd (process 703) dials on it, too") != c.want || (daemon.Detail == "runs: linebond (process 900)") != c.want {
+			t.Errorf("%s: %+v, %+v", name, client, daemon)
+		}
+	}
+}
+
+// TestCommand: a remedy is for the configuration that was asked about.
+func TestCommand(t *testing.T) {
+	for directory, want := range map[string]string{
+		"/etc/linebond": "sudo linebond doctor", "/srv/dsl": "sudo linebond doctor --config /srv/dsl",
+	} {
+		m := machines["nobody"]
+		m.asked = map[string]bool{}
+		report := Examine(Machine{m.tree(), "amd64", m}, Subject{directory, &config.Config{}, nil, choose})
+		if f := report.finding("host", "capabilities"); f.Remedy != want {
+			t.Errorf("%s: %+v", directory, f)
+		}
+	}
+}

@@ -114,11 +114,11 @@ func (s *system) remedy(p part) string {
 func (e *examination) allowed() string {
 	switch {
 	case !e.system.root():
-		return privileged
+		return e.privileged()
 	case e.system.container:
-		return "start the container with it: docker run --cap-add SYS_ADMIN; or run `linebond doctor` on the host"
+		return "start the container with it: docker run --cap-add SYS_ADMIN; or run `" + e.subject.Command("doctor") + "` on the host"
 	}
-	return "run `linebond doctor` with CAP_SYS_ADMIN"
+	return "run `" + e.subject.Command("doctor") + "` with CAP_SYS_ADMIN"
 }
 
 // oneLine gives an error's text without line breaks.

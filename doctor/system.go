@@ -29,7 +29,7 @@ type system struct {
 	state     map[string]state  // of modules
 	config    map[string]string // of the kernel: "y" or "m"; nil: not known
 	rights    uint64            // effective capabilities
-	processes []process
+	processes []process         // of this network namespace, as far as can be told
 }
 
 // state is that of a module of the kernel.
@@ -155,11 +155,16 @@ func (p process) String() string {
 	return what + " (process " + p.pid + ")"
 }
 
-// readProcesses lists what may be of interest.
+// readProcesses lists what may be of interest. What lives in another network namespace has other devices than ours; where a process lives
+// that this user may not look at cannot be told, so it counts.
 func (s *system) readProcesses() {
 	names, _ := fs.Glob(s.files, "proc/[0-9]*/comm") // the pattern is right
+	home, _ := fs.ReadLink(s.files, "proc/self/ns/net")
 	for _, file := range names {
 		directory := path.Dir(file)
+		if at, err := fs.ReadLink(s.files, path.Join(directory, "ns/net")); home != "" && err == nil && at != home {
+			continue
+		}
 		p := process{pid: path.Base(directory), name: text(s.files, file)}
 		switch p.name {
 		case "pppd", "pppoe", "linebond", "NetworkManager", "systemd-network", "ModemManager":
@@ -171,12 +176,7 @@ func (s *system) readProcesses() {
 
 // running says whether a program of this name runs; a name has 15 bytes at most.
 func (s *system) running(name string) bool {
-	for _, p := range s.processes {
-		if p.name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.processes, func(p process) bool { return p.name == name })
 }
 
 // text reads a small file, without the space around its text. One that cannot be read has none.

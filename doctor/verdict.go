@@ -65,7 +65,7 @@ func (e *examination) plane(l config.Line) (Line, Finding) {
 		line.Lack = oneLine(lack)
 		f.Level, f.Detail, f.Remedy = Missing, cannotDial+line.Lack, e.remedy(lack)
 	case !e.system.root():
-		f.Level, f.Detail, f.Remedy = Unknown, f.Detail+", as far as this user may look", privileged
+		f.Level, f.Detail, f.Remedy = Unknown, f.Detail+", as far as this user may look", e.privileged()
 	case unsure:
 		f.Level, f.Detail, f.Remedy = Unknown, f.Detail+", or so it seems: not all of what it needs could be looked at", e.allowed()
 	}

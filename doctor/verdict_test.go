@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"strings"
 	"testing"
 
 	"linebond/config"
@@ -26,6 +27,9 @@ func TestVerdict(t *testing.T) {
 	nothing := map[string]string{"etc/linebond/linebond.toml": ""}
 	noNAT := with(debian, map[string]string{
 		"lib/modules/6.1.0-56-amd64/modules.dep": "kernel/nf_tables.ko:\nkernel/pppoe.ko:\nkernel/8021q.ko:\nkernel/sch_teql.ko:\nkernel/nft_masq.ko:\n",
+	})
+	noTEQL := with(debian, map[string]string{
+		"lib/modules/6.1.0-56-amd64/modules.dep": strings.ReplaceAll(debian["lib/modules/6.1.0-56-amd64/modules.dep"], "kernel/net/sched/sch_teql.ko:\n", ""),
 	})
 	for name, c := range map[string]struct {
 		files  map[string]string
@@ -60,6 +64,15 @@ func TestVerdict(t *testing.T) {
 			with(without(debian, "proc/sys/net/core/netdev_budget"), map[string]string{"sys/class/net/teql0/ifindex": "9\n"}),
 			"bond.teql", OK, "can be had", true,
 		},
+		"multipath without TEQL": {
+			with(noTEQL, map[string]string{"etc/linebond/linebond.toml": "[bond]\nmode = \"multipath\"\n"}),
+			"bond.multipath", OK, "can be had", true,
+		},
+		"TEQL where multipath is asked for": {
+			with(noTEQL, map[string]string{"etc/linebond/linebond.toml": "[bond]\nmode = \"multipath\"\n"}),
+			"bond.teql", Missing, "no TEQL: this kernel has no module sch_teql (CONFIG_NET_SCH_TEQL); no bond asks for it", true,
+		},
+		"TEQL where it is asked for":    {noTEQL, "bond.teql", Missing, "no TEQL: this kernel has no module sch_teql (CONFIG_NET_SCH_TEQL)", false},
 		"modules that are loaded later": {idle, "line.a", OK, "data plane kernel: this kernel has PPPoE", true},
 		"a line that asks for what is not there": {
 			with(base, map[string]string{"proc/sys/kernel/osrelease": "6.5.1", "etc/linebond/lines.d/a.toml": line + "dataplane = \"kernel\"\n"}),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -25,19 +26,17 @@ func doctorCommand(p *paths) *cobra.Command {
 			"The exit status is 0 if linebond can do here what its configuration says.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, problems := config.Load(os.DirFS("/"), p.config)
-			report := doctor.Examine(
-				doctor.Machine{Files: os.DirFS("/"), Arch: runtime.GOARCH, Probes: probes()},
-				doctor.Subject{Directory: p.config, Config: cfg, Problems: problems, Choose: choose},
-			)
-			return tell(report, asJSON, c.OutOrStdout())
+			subject := doctor.Subject{Directory: p.config, Config: cfg, Problems: problems, Choose: choose}
+			report := doctor.Examine(doctor.Machine{Files: os.DirFS("/"), Arch: runtime.GOARCH, Probes: probes()}, subject)
+			return tell(report, subject.Command("doctor"), asJSON, c.OutOrStdout())
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "for programs")
 	return c
 }
 
-// tell prints the report, and makes its verdict the exit status.
-func tell(report *doctor.Report, asJSON bool, out io.Writer) error {
+// tell prints the report of a command, and makes its verdict the exit status.
+func tell(report *doctor.Report, command string, asJSON bool, out io.Writer) error {
 	write := report.WriteText
 	if asJSON {
 		write = report.WriteJSON
@@ -49,9 +48,9 @@ func tell(report *doctor.Report, asJSON bool, out io.Writer) error {
 	case report.CanRun:
 		return nil
 	case !report.Root:
-		return errors.New("not all could be looked at: run `sudo linebond doctor`")
+		return fmt.Errorf("not all could be looked at: run `sudo %s`", command)
 	}
-	return errors.New("linebond cannot do here all that is asked of it: see the verdict")
+	return errors.New("cannot do here all that is asked of it: see the verdict")
 }
 
 // probes try things out as the daemon would.

@@ -26,7 +26,7 @@ func TestDoctor(t *testing.T) {
 	}
 	dir := write(t, map[string]string{"lines.d/a.toml": good, "lines.d/b.toml": "interface = \"nowhere0\"\nusername = \"u\"\npassword = \"tiger\"\n"})
 	out, err := call(t, "doctor", "--config", dir)
-	const want = "linebond cannot do here all that is asked of it: see the verdict"
+	const want = "cannot do here all that is asked of it: see the verdict"
 	if message(err) != want || strings.Contains(out, "tiger") {
 		t.Errorf("%v\n%s", err, out)
 	}

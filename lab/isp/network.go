@@ -65,8 +65,16 @@ func startNetwork() (*network, error) {
 }
 
 func (n *network) run(home int, started chan<- error) {
+	runtime.LockOSThread()              // and never unlocked: the thread ends with the goroutine
+	if unix.Gettid() == unix.Getpid() { // but the first one never ends, and /proc shows the process to be where that is
+		other := make(chan error)
+		go n.run(home, other) // on another thread, as this one is taken
+		err := <-other
+		runtime.UnlockOSThread()
+		started <- err
+		return
+	}
 	defer close(n.ended)
-	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 	err := unix.Setns(home, unix.CLONE_NEWNET)
 	started <- err
 	if err != nil {
