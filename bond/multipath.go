@@ -15,12 +15,14 @@ import (
 // where that leads. Its line's number is then in the connection's mark, and by that in the mark of each later packet from inside; and
 // routing rules lead these to the line's own table, whatever becomes of the route in the meantime:
 //
+//	30800      packets that came by line n         main, but for its default route: see below
 //	30800 + n  packets with the mark of line n     table 10800 + n: default dev ppp-NAME
 //	30928      main, but for its default route     what is near, or has a route of its own
 //	30928 + n  packets from line n's own address   table 10800 + n: a socket has its address before it has a connection
 //	32766      main, with the default route        first packets, and what belongs to a line that is not in
 //
-// What is marked goes outside in any case. From a line's address may also go what is for the LAN.
+// What is marked goes outside in any case, unless that is where it came from: our rules give no mark to such packets, but those of others may,
+// which copy the marks of connections (ct mark) whole. From a line's address may also go what is for the LAN.
 const (
 	markMask     = config.MaxMultipath << markShift
 	markShift    = 24
@@ -46,8 +48,8 @@ func spreadLines(c *config.Config) []config.Line {
 }
 
 // numbers gives each line of a multipath bond a number from 1 to config.MaxMultipath, by its name. It makes no memory, and yet connections
-// must know their lines again after a restart, or when a line is added: so the name's hash is the number, and only two lines that have
-// the same depend on each other.
+// must know their lines again after a restart, or when a line is added: so the name's hash is the number, or the next one that is free. A
+// line thus depends on those before it in the alphabet whose numbers are the same or run up to its own: with few lines that is rare.
 func numbers(c *config.Config) map[string]uint32 {
 	numbers, taken := map[string]uint32{}, map[uint32]bool{}
 	for _, l := range spreadLines(c) {
@@ -165,7 +167,8 @@ func (p *planner) spreadLine(l slot) bool {
 func (p *planner) ownTable(l slot, number uint32, lines []slot) {
 	table := lineTable + int(number)
 	p.State.Routes = append(p.State.Routes, netstate.Route{Destination: netstate.DefaultIPv4, Device: l.Status.Device, Metric: 1, Table: table})
-	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: markRule + int(number), Mark: markOf(number), Table: table})
+	p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: markRule, In: l.Status.Device, Specific: true},
+		netstate.RoutingRule{Priority: markRule + int(number), Mark: markOf(number), Table: table})
 	address := l.Status.IPv4.Local
 	if len(filter(lines, func(o slot) bool { return o.Status.IPv4.Local == address })) == 1 {
 		p.State.Rules = append(p.State.Rules, netstate.RoutingRule{Priority: specificRule + int(number), From: single(address), Table: table})
@@ -214,7 +217,8 @@ func markChains(c *config.Config) []netstate.Chain {
 	}
 	numbers := numbers(c)
 	slices.SortFunc(lines, func(x, y config.Line) int { return cmp.Compare(x.Name, y.Name) })
-	var came, went, follows []netstate.Rule
+	var came, went []netstate.Rule
+	follows := []netstate.Rule{{Marked: markOf(0), Verdict: netstate.Accept, Comment: "goes by no line yet"}}
 	for _, l := range lines {
 		mark := markOf(numbers[l.Name])
 		first := netstate.Rule{Family: 4, Marked: markOf(0), Verdict: netstate.MarkConnection, Mark: mark, Comment: "line " + l.Name}

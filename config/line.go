@@ -65,6 +65,8 @@ func checkTogether(lines []*lineFile) {
 		}
 		sessions[l.Device] = l
 	}
+	checkPorts(lines, sessions)
+	checkTags(lines)
 	vlans := map[string]VLANDevice{}
 	owners := map[string]*lineFile{}
 	for _, l := range lines {
@@ -86,6 +88,42 @@ func checkTogether(lines []*lineFile) {
 		}
 	}
 	checkNoVLAN(lines, vlans, owners)
+}
+
+// checkPorts finds lines with a device that eBPF makes for another line's: its
+// device is one end of a pair, ppp-a, and the other is ppp-a-port.
+func checkPorts(lines []*lineFile, sessions map[string]*lineFile) {
+	for _, l := range lines {
+		device, isPort := strings.CutSuffix(l.Device, "-port")
+		if owner := sessions[device]; isPort && owner != nil && owner.Dataplane != DataplaneKernel {
+			l.doc.failKey("device", `%s is what eBPF makes beside the device of line %s; set another device, or dataplane = "kernel" for %s`,
+				l.Device, owner.Name, owner.Name)
+		}
+	}
+}
+
+// checkTags finds lines of which eBPF's could not be told apart: tags differ by
+// their ids alone. For those without eBPF VLAN devices are compared.
+func checkTags(lines []*lineFile) {
+	type vlan struct {
+		on string
+		id uint16
+	}
+	first := map[vlan]*lineFile{}
+	for _, l := range lines {
+		if len(l.VLAN) == 0 {
+			continue
+		}
+		v := vlan{l.Interface, l.VLAN[0]}
+		o, taken := first[v]
+		switch {
+		case !taken:
+			first[v] = l
+		case o.VLANProtocol != l.VLANProtocol && (o.Dataplane == DataplaneEBPF || l.Dataplane == DataplaneEBPF):
+			l.doc.failKey("vlan", "VLAN %d on %s is %s here, but %s for line %s; give both the same vlan_protocol",
+				v.id, v.on, l.VLANProtocol, o.VLANProtocol, o.Name)
+		}
+	}
 }
 
 // checkNoVLAN finds lines that take for an Ethernet device what linebond makes

@@ -330,6 +330,15 @@ func TestLinesTogether(t *testing.T) {
 			"lines.d/b.toml:2:1: vlan: its device 01122334455.100 is 802.1q VLAN 100 on wan001122334455, but line a has it as 802.1q VLAN 100 on enx001122334455"}},
 		{"interface is another's VLAN device", "interface = 'eth1.7'", "interface = 'eth1'\nvlan = 7", "interface = 'eth1'", []string{
 			"lines.d/a.toml:1:1: interface: eth1.7 is made for line b; write interface and vlan as it does"}},
+		{"a tag of two protocols", "interface = 'eth1'\nvlan = 7\ndataplane = 'ebpf'",
+			"interface = 'eth1'\nvlan = 7\nvlan_protocol = '802.1ad'", "interface = 'eth2'\nvlan = 7\nvlan_protocol = '802.1ad'\ndataplane = 'ebpf'", []string{
+				"lines.d/b.toml:2:1: vlan: VLAN 7 on eth1 is 802.1ad here, but 802.1q for line a; give both the same vlan_protocol"}},
+		{"outer tag is another's only tag, with eBPF", "interface = 'eth1'\nvlan = [7, 8]\ndataplane = 'ebpf'",
+			"interface = 'eth1'\nvlan = 7\ndataplane = 'ebpf'", "interface = 'eth1'\nvlan = [8, 7]\ndataplane = 'ebpf'", []string{
+				"lines.d/b.toml:2:1: vlan: VLAN 7 on eth1 is 802.1q here, but 802.1ad for line a; give both the same vlan_protocol"}},
+		{"device is another's port", "interface = 'eth1'", "interface = 'eth1'\ndevice = 'ppp-a-port'", "interface = 'eth1'\ndevice = 'x-port'", []string{
+			`lines.d/b.toml:2:1: device: ppp-a-port is what eBPF makes beside the device of line a; set another device, or dataplane = "kernel" for a`}},
+		{"the kernel's devices have no port", "interface = 'eth1'\ndataplane = 'kernel'", "interface = 'eth1'\ndevice = 'ppp-a-port'\ndataplane = 'ebpf'", "interface = 'eth1'", nil},
 		{"vlan_protocol alone", "interface = 'eth1'\nvlan_protocol = '802.1q'", "interface = 'eth1'", "interface = 'eth1'", []string{
 			"lines.d/a.toml:2:1: vlan_protocol: is given without vlan, which it is about"}},
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 //
 // A table that cannot be read is left alone, and all else is done; unless it
 // has the firewall. What it would guard must not be had without it: then dead
-// lines leave their bonds, and nothing else is done.
+// lines leave their bonds (see retreat), and nothing else is done.
 func (d *Daemon) apply(want netstate.State) (before *netstate.State, ops []netstate.Op, err error) {
 	have, unread := d.options.Effects.Host.Observe(want)
 	if unread != nil && !errors.As(unread, new(*kernel.TableError)) {
@@ -30,18 +31,19 @@ func (d *Daemon) apply(want netstate.State) (before *netstate.State, ops []netst
 	}
 	ops = netstate.Diff(want, have)
 	if unread != nil && firewall {
-		ops = slices.DeleteFunc(ops, func(op netstate.Op) bool { return !is[netstate.Leave](op) && !is[netstate.DeleteRule](op) })
+		ops = retreat(want, have)
 		unread = unguarded(unread)
 	}
 	for _, op := range ops {
 		d.log.Debug("apply", zap.Stringer("op", op))
 	}
-	return &have, ops, errors.Join(d.carryOut(ops, firewall), unread)
+	return &have, ops, errors.Join(d.carryOut(ops, firewall, func() []netstate.Op { return retreat(want, have) }), unread)
 }
 
 // carryOut carries the operations out. Those that come after the setting of a
-// table with the firewall are for when that has succeeded.
-func (d *Daemon) carryOut(ops []netstate.Op, firewall bool) error {
+// table with the firewall are for when that has succeeded, and else there are
+// those of a retreat; to leave a bond of TEQL comes before.
+func (d *Daemon) carryOut(ops []netstate.Op, firewall bool, retreat func() []netstate.Op) error {
 	host := d.options.Effects.Host
 	table := slices.IndexFunc(ops, is[netstate.SetTable])
 	if table < 0 || !firewall {
@@ -49,9 +51,41 @@ func (d *Daemon) carryOut(ops []netstate.Op, firewall bool) error {
 	}
 	err := host.Apply(ops[:table])
 	if refused := host.Apply(ops[table : table+1]); refused != nil {
-		return errors.Join(err, unguarded(refused))
+		return errors.Join(err, unguarded(refused), host.Apply(slices.DeleteFunc(retreat(), is[netstate.Leave])))
 	}
 	return errors.Join(err, host.Apply(ops[table+1:]))
+}
+
+// retreat returns the operations by which lines leave their bonds: those that
+// take ways away, and routes that lead where one leads already, by the lines of
+// theirs that are left. Lines that would come in are not wanted for now.
+func retreat(want, have netstate.State) []netstate.Op {
+	type way struct {
+		to     netip.Prefix
+		device string
+		table  int
+	}
+	led := map[way]bool{}
+	for _, r := range have.Routes {
+		led[way{r.Destination, r.Device, r.Table}] = true
+	}
+	for _, m := range have.Multipaths {
+		for _, h := range m.Hops {
+			led[way{m.Destination, h.Device, 0}] = true
+		}
+	}
+	want.Routes = slices.DeleteFunc(slices.Clone(want.Routes), func(r netstate.Route) bool { return !led[way{r.Destination, r.Device, r.Table}] })
+	want.Multipaths = slices.Clone(want.Multipaths)
+	for i, m := range want.Multipaths {
+		want.Multipaths[i].Hops = slices.DeleteFunc(slices.Clone(m.Hops), func(h netstate.Hop) bool { return !led[way{m.Destination, h.Device, 0}] })
+	}
+	return slices.DeleteFunc(netstate.Diff(want, have), func(op netstate.Op) bool {
+		switch op.(type) {
+		case netstate.Leave, netstate.DeleteRule, netstate.DeleteMultipath, netstate.DeleteRoute, netstate.AddMultipath, netstate.AddRoute:
+			return false
+		}
+		return true
+	})
 }
 
 // is says whether an operation is of a kind.

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"linebond/bond"
 	"linebond/config"
 	"linebond/netstate"
@@ -94,6 +96,57 @@ func TestTableUnread(t *testing.T) {
 		w.expect(1, "info left line=a bond=teql0")
 		w.host.change(func(h *fakeHost) { h.unread = nil })
 	})
+}
+
+// TestRetreat: a dead line leaves a multipath bond too without its firewall's
+// table; the lines that are left have its connections, and none comes in.
+func TestRetreat(t *testing.T) {
+	files := map[string]string{"linebond.toml": "[bond]\nmode = \"multipath\"\n[host]\nfirewall = true\n"}
+	for i, name := range []string{"a", "b", "c"} {
+		files["lines.d/"+name+".toml"] = lineFile(fmt.Sprintf("eth%d", 1+i%2), patient)
+	}
+	routes := func(w *world) string {
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		var found []string
+		for _, line := range strings.Split(w.host.String(), "\n") {
+			if route, is := strings.CutPrefix(line, "route default "); is && !strings.Contains(line, "table") {
+				found = append(found, route)
+			}
+		}
+		return strings.Join(found, "\n")
+	}
+	for name, fail := range map[string]func(*fakeHost){
+		"unread":  func(h *fakeHost) { h.unread = errTables },
+		"refused": func(h *fakeHost) { h.noTable, h.state.Table = errTables, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, files, func(t *testing.T, w *world) {
+				w.start()
+				all := `dev ppp-a proto 108 metric 101
+dev ppp-b proto 108 metric 101
+dev ppp-c proto 108 metric 101
+proto 108 metric 100 nexthop dev ppp-a weight 1 nexthop dev ppp-b weight 1 nexthop dev ppp-c weight 1`
+				if diff := cmp.Diff(all, routes(w)); diff != "" {
+					t.Fatalf("before:\n%s", diff)
+				}
+				w.host.change(fail)
+				w.ac.with(func(a *fakeAC) { a.deafTo = "ppp-a" })
+				want := `dev ppp-b proto 108 metric 101
+dev ppp-c proto 108 metric 101
+proto 108 metric 100 nexthop dev ppp-b weight 1 nexthop dev ppp-c weight 1`
+				if diff := cmp.Diff(want, routes(w)); diff != "" {
+					t.Errorf("without a:\n%s", diff)
+				}
+				w.expect(1, "info left line=a bond=multipath")
+				w.ac.with(func(a *fakeAC) { a.deafTo = "ppp-b" })
+				if diff := cmp.Diff("dev ppp-c proto 108 metric 100\ndev ppp-c proto 108 metric 101", routes(w)); diff != "" {
+					t.Errorf("without b, or with a again:\n%s", diff)
+				}
+				w.host.change(func(h *fakeHost) { h.unread, h.noTable = nil, nil })
+			})
+		})
+	}
 }
 
 // TestTableRefused: likewise when it cannot be set.

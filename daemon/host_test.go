@@ -17,24 +17,25 @@ import (
 
 // fakeHost is a kernel's networking in memory.
 type fakeHost struct {
-	mu      sync.Mutex
-	state   netstate.State
-	cut     map[string]bool // Ethernet devices without carrier
-	blind   map[string]bool // devices whose Link fails
-	refuse  error           // what Apply answers
-	unread  error           // why the table cannot be read
-	noTable error           // why it cannot be set
-	noJoin  error           // why no line can join a bond
-	applies int
-	ops     []string                                             // that were carried out
-	missing bool                                                 // the module of TEQL
-	traffic func(device string, t time.Duration) kernel.Counters // since the host was made; nil: always the same
-	made    time.Time
-	news    chan struct{} // Watch's; nil: nobody watches
+	mu        sync.Mutex
+	state     netstate.State
+	cut       map[string]bool   // Ethernet devices without carrier
+	blind     map[string]bool   // devices whose Link fails
+	addresses map[string]string // Ethernet addresses of devices
+	refuse    error             // what Apply answers
+	unread    error             // why the table cannot be read
+	noTable   error             // why it cannot be set
+	noJoin    error             // why no line can join a bond
+	applies   int
+	ops       []string                                             // that were carried out
+	missing   bool                                                 // the module of TEQL
+	traffic   func(device string, t time.Duration) kernel.Counters // since the host was made; nil: always the same
+	made      time.Time
+	news      chan struct{} // Watch's; nil: nobody watches
 }
 
 func newHost(devices ...string) *fakeHost {
-	h := &fakeHost{cut: map[string]bool{}, blind: map[string]bool{}, made: time.Now()}
+	h := &fakeHost{cut: map[string]bool{}, blind: map[string]bool{}, addresses: map[string]string{}, made: time.Now()}
 	for _, name := range devices {
 		h.state.Links = append(h.state.Links, netstate.Link{Name: name, MTU: 1508})
 	}
@@ -69,6 +70,7 @@ func (h *fakeHost) Observe(netstate.State) (netstate.State, error) {
 	s := h.state
 	s.Links, s.Addresses = slices.Clone(s.Links), slices.Clone(s.Addresses)
 	s.Routes, s.Sysctls, s.Qdiscs = slices.Clone(s.Routes), slices.Clone(s.Sysctls), slices.Clone(s.Qdiscs)
+	s.Multipaths, s.Rules = slices.Clone(s.Multipaths), slices.Clone(s.Rules)
 	if h.unread != nil {
 		s.Table = nil
 		return s, &kernel.TableError{Cause: h.unread}
@@ -153,10 +155,26 @@ func (h *fakeHost) apply(op netstate.Op) error {
 		s.Sysctls = append(s.Sysctls, op.Sysctl)
 	case netstate.DeleteLink:
 		h.remove(op.Device)
+	case netstate.AddMultipath, netstate.DeleteMultipath, netstate.AddRule, netstate.DeleteRule:
+		h.applySpread(op)
 	default:
 		return h.applyBond(op)
 	}
 	return nil
+}
+
+func (h *fakeHost) applySpread(op netstate.Op) {
+	s := &h.state
+	switch op := op.(type) {
+	case netstate.AddMultipath:
+		s.Multipaths = append(s.Multipaths, op.Multipath)
+	case netstate.DeleteMultipath:
+		s.Multipaths = slices.DeleteFunc(s.Multipaths, func(m netstate.Multipath) bool { return m.String() == op.Multipath.String() })
+	case netstate.AddRule:
+		s.Rules = append(s.Rules, op.Rule)
+	case netstate.DeleteRule:
+		s.Rules = slices.DeleteFunc(s.Rules, func(r netstate.RoutingRule) bool { return r == op.Rule })
+	}
 }
 
 func (h *fakeHost) applyBond(op netstate.Op) error {
@@ -216,6 +234,9 @@ func (h *fakeHost) remove(device string) {
 	s.Links = slices.DeleteFunc(s.Links, func(l netstate.Link) bool { return l.Name == device || l.VLAN.Parent == device })
 	s.Addresses = slices.DeleteFunc(s.Addresses, func(a netstate.Address) bool { return a.Device == device })
 	s.Routes = slices.DeleteFunc(s.Routes, func(r netstate.Route) bool { return r.Device == device })
+	s.Multipaths = slices.DeleteFunc(s.Multipaths, func(m netstate.Multipath) bool {
+		return slices.ContainsFunc(m.Hops, func(h netstate.Hop) bool { return h.Device == device })
+	})
 	s.Qdiscs = slices.DeleteFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q.Device == device })
 	s.Sysctls = slices.DeleteFunc(s.Sysctls, func(c netstate.Sysctl) bool { return strings.Contains(c.Key, "/"+device+"/") })
 }
@@ -249,7 +270,7 @@ func (h *fakeHost) Link(device string) (kernel.LinkInfo, error) {
 	if l == nil {
 		return kernel.LinkInfo{}, nil
 	}
-	return kernel.LinkInfo{Exists: true, Up: l.Up, Carrier: l.Up && !h.cut[device], MTU: l.MTU, Counters: h.counters(device)}, nil
+	return kernel.LinkInfo{Exists: true, Up: l.Up, Carrier: l.Up && !h.cut[device], MTU: l.MTU, Address: h.addresses[device], Counters: h.counters(device)}, nil
 }
 
 // counters are a device's.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,6 +27,7 @@ func (d *Daemon) start(lines ...config.Line) {
 		d.workers[c.Name] = w
 		started = append(started, w)
 	}
+	d.tellMixed(started)
 	_ = d.reconcile() // has logged its error, and is tried again
 	for _, w := range started {
 		go func() {
@@ -45,6 +47,27 @@ func (d *Daemon) choosePlane(c config.Line) string {
 		d.log.Info("data plane", about...)
 	}
 	return dataplane
+}
+
+// tellMixed warns of TEQL bonds that these lines make ones of two data planes:
+// "auto" can have each line's own. TEQL takes the lines of one of the two.
+func (d *Daemon) tellMixed(started []*worker) {
+	for _, b := range d.config.Bonds {
+		if b.Mode != config.ModeTEQL || !slices.ContainsFunc(started, func(w *worker) bool { return w.member.Bond == b.Device }) {
+			continue
+		}
+		lines := map[string][]string{} // by data plane
+		for _, w := range d.sorted() {
+			if w.member.Bond == b.Device {
+				lines[w.cfg.Dataplane] = append(lines[w.cfg.Dataplane], w.cfg.Name)
+			}
+		}
+		kernel, ebpf := lines[config.DataplaneKernel], lines[config.DataplaneEBPF]
+		if len(kernel) > 0 && len(ebpf) > 0 {
+			d.log.Warn(`lines of one bond have different data planes, which TEQL does not take together; write dataplane = "ebpf" in the files of all`,
+				zap.String("bond", b.Device), zap.Strings("kernel", kernel), zap.Strings("ebpf", ebpf))
+		}
+	}
 }
 
 // announce tells the supervisor that a line's status is new.

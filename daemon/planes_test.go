@@ -71,6 +71,68 @@ func TestMTUChanged(t *testing.T) {
 	})
 }
 
+// TestAddressChanged: the access concentrator knows the line by its address.
+func TestAddressChanged(t *testing.T) {
+	bubble(t, one, func(t *testing.T, w *world) {
+		w.up()
+		before := w.status()["a"].Session.ID
+		w.host.change(func(h *fakeHost) { h.addresses["eth1"] = "02:00:00:00:00:99" })
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if l := w.reaches("a", "up"); l.Session.ID == before {
+			t.Errorf("the session has stayed: %+v", l.Session)
+		}
+		w.expect(1, "reason=session dropped by the kernel: the address of eth1 is now 02:00:00:00:00:99")
+	})
+}
+
+// TestMixedPlanes: the log says which lines TEQL takes not together; a multipath
+// bond takes them.
+func TestMixedPlanes(t *testing.T) {
+	files := map[string]string{"linebond.toml": bondFile, "lines.d/a.toml": two["lines.d/a.toml"], "lines.d/b.toml": lineFile("eth2", "dataplane = 'ebpf'")}
+	bonded(t, files, func(t *testing.T, w *world) {
+		w.start()
+		w.expect(1, "warn lines of one bond have different data planes", "bond=teql0 kernel=[a] ebpf=[b]")
+		w.write("lines.d/a.toml", lineFile("eth1", "dataplane = 'ebpf'"))
+		w.hup()
+		time.Sleep(time.Second)
+		w.expect(1, "warn lines of one bond have different data planes")
+		w.write("lines.d/b.toml", lineFile("eth2", "dataplane = 'kernel'"))
+		w.hup()
+		time.Sleep(time.Second)
+		w.expect(1, "warn lines of one bond have different data planes", "bond=teql0 kernel=[b] ebpf=[a]")
+	})
+	files["linebond.toml"] = "[bond]\nmode = \"multipath\"\n"
+	bubble(t, files, func(t *testing.T, w *world) {
+		w.start()
+		w.expect(0, "different data planes")
+	})
+}
+
+// TestStaleSessionOfOtherPlane: the line may have another one than before.
+func TestStaleSessionOfOtherPlane(t *testing.T) {
+	bubble(t, map[string]string{"lines.d/a.toml": lineFile("eth1", "vlan = 101")}, func(t *testing.T, w *world) {
+		w.up()
+		crashed, err := os.ReadFile(w.sessionFile("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ac.with(func(a *fakeAC) { a.silent = true }) // it does not hear that the line goes
+		if err := w.stop(); err != nil {
+			t.Error(err)
+		}
+		w.ac.with(func(a *fakeAC) { a.silent, a.padts = false, nil })
+		if err := os.WriteFile(w.sessionFile("a"), crashed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.write("lines.d/a.toml", lineFile("eth1", "vlan = 101\ndataplane = 'ebpf'"))
+		w.up()
+		if len(w.ac.padts) != 1 {
+			t.Errorf("PADTs for %v", w.ac.padts)
+		}
+	})
+}
+
 // TestStaleSessionOfOtherVLAN: eBPF has no device by which it could be told.
 func TestStaleSessionOfOtherVLAN(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -91,7 +91,7 @@ func (d *Daemon) observeLinks() error {
 				errs = append(errs, err)
 				continue
 			}
-			link = line.Link{Exists: info.Exists, Carrier: info.Up && info.Carrier, MTU: info.MTU}
+			link = line.Link{Exists: info.Exists, Carrier: info.Up && info.Carrier, MTU: info.MTU, Address: info.Address}
 			seen[device] = link
 		}
 		w.tellLink(link)

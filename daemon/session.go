@@ -15,9 +15,9 @@ import (
 // directory: after a crash the access concentrator has to be told that it is
 // over, or it may not answer for half an hour.
 type saved struct {
-	Link    string
-	VLAN    []uint16 `json:",omitempty"`
-	Session pppoe.Session
+	Interface string   // and not what the data plane runs on: the next process may choose another one
+	VLAN      []uint16 `json:",omitempty"`
+	Session   pppoe.Session
 }
 
 // macLen is the length of an Ethernet address.
@@ -28,7 +28,7 @@ func (w *worker) sessionFile() string {
 }
 
 func (w *worker) saveSession(s pppoe.Session) error {
-	text, err := json.Marshal(saved{w.cfg.Link(), w.cfg.VLAN, s})
+	text, err := json.Marshal(saved{w.cfg.Interface, w.cfg.VLAN, s})
 	if err != nil {
 		return fmt.Errorf("keeping the session: %w", err)
 	}
@@ -53,7 +53,7 @@ func (w *worker) forgetSession() error {
 }
 
 // loadSession returns the session that an earlier process left behind on this
-// line's link, or nil.
+// line's interface and VLAN, or nil.
 func (w *worker) loadSession() *pppoe.Session {
 	text, err := os.ReadFile(w.sessionFile())
 	if errors.Is(err, os.ErrNotExist) {
@@ -70,7 +70,7 @@ func (w *worker) loadSession() *pppoe.Session {
 		w.check(fmt.Errorf("reading the last session: %w", err))
 		return nil
 	}
-	if s.Link != w.cfg.Link() || !slices.Equal(s.VLAN, w.cfg.VLAN) {
+	if s.Interface != w.cfg.Interface || !slices.Equal(s.VLAN, w.cfg.VLAN) {
 		return nil
 	}
 	return &s.Session

@@ -61,12 +61,13 @@ func TestUnusableSession(t *testing.T) {
 		text   string
 		logged int
 	}{
-		"cut off":       {`{"Link":"eth1","Session":{"AC":"AgAAA`, 1},
+		"cut off":       {`{"Interface":"eth1","Session":{"AC":"AgAAA`, 1},
 		"not JSON":      {"\x00\x00", 1},
 		"empty":         {"", 1},
-		"no session":    {`{"Link":"eth1"}`, 1},
-		"short address": {`{"Link":"eth1","Session":{"AC":"AgAA","ID":7}}`, 1},
-		"other link":    {`{"Link":"eth9","Session":{"AC":"AgAAAACs","ID":7}}`, 0},
+		"no session":    {`{"Interface":"eth1"}`, 1},
+		"short address": {`{"Interface":"eth1","Session":{"AC":"AgAA","ID":7}}`, 1},
+		"old form":      {`{"Link":"eth1","Session":{"AC":"AgAAAACs","ID":7}}`, 0},
+		"other link":    {`{"Interface":"eth9","Session":{"AC":"AgAAAACs","ID":7}}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, one, func(t *testing.T, w *world) {

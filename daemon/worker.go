@@ -201,14 +201,22 @@ func (w *worker) status(ctx context.Context) report {
 }
 
 // linkChanged tells the line of the Ethernet device. A session ends with the
-// MTU that it was agreed upon for, as the kernel's PPPoE has it.
+// MTU that it was agreed upon for, and with the address that the access
+// concentrator knows it by, as the kernel's PPPoE has it.
 func (w *worker) linkChanged(link line.Link) {
-	changed := w.link.MTU != link.MTU && link.Exists
+	var changed error
+	switch {
+	case !link.Exists:
+	case w.link.MTU != link.MTU:
+		changed = fmt.Errorf("the MTU of %s is now %d", w.cfg.Link(), link.MTU)
+	case w.link.Address != link.Address:
+		changed = fmt.Errorf("the address of %s is now %s", w.cfg.Link(), link.Address)
+	}
 	w.link = link
 	w.handle(line.LinkChanged{Link: link})
-	if changed && w.session != nil {
+	if changed != nil && w.session != nil {
 		w.closeSession()
-		w.handle(line.SessionLost{Err: fmt.Errorf("the MTU of %s is now %d", w.cfg.Link(), link.MTU)})
+		w.handle(line.SessionLost{Err: changed})
 	}
 }
 

@@ -60,7 +60,8 @@ type LinkInfo struct {
 	// Carrier: there is someone at the other end, and the kernel has finished setting the device up for it; before that, it throws
 	// away what is sent. Not known, and so false, unless Up.
 	Carrier  bool
-	MTU      int // bytes
+	MTU      int    // bytes
+	Address  string // Ethernet address, e.g. 02:00:00:00:00:01
 	Counters Counters
 }
 
@@ -79,6 +80,7 @@ func (k *Kernel) Link(device string) (LinkInfo, error) {
 		Up:      attrs.RawFlags&unix.IFF_UP != 0,
 		Carrier: attrs.RawFlags&unix.IFF_RUNNING != 0,
 		MTU:     attrs.MTU,
+		Address: attrs.HardwareAddr.String(),
 	}
 	if s := attrs.Statistics; s != nil {
 		info.Counters = Counters{s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets}

@@ -48,6 +48,7 @@ func netlinkRule(r netstate.RoutingRule) *netlink.Rule {
 	if r.From.IsValid() {
 		rule.Src = ipNet(r.From)
 	}
+	rule.IifName = r.In
 	if r.Mark.Mask != 0 {
 		rule.Mark, rule.Mask = r.Mark.Value, &r.Mark.Mask
 	}
@@ -68,7 +69,7 @@ func (k *Kernel) observeRules() ([]netstate.RoutingRule, error) {
 		if r.Protocol != netstate.RouteProtocol {
 			continue
 		}
-		rule := netstate.RoutingRule{Priority: r.Priority, Table: r.Table, Specific: r.SuppressPrefixlen == 0}
+		rule := netstate.RoutingRule{Priority: r.Priority, In: r.IifName, Table: r.Table, Specific: r.SuppressPrefixlen == 0}
 		if r.Table == unix.RT_TABLE_MAIN {
 			rule.Table = 0
 		}

@@ -184,6 +184,21 @@ func TestConnectionsStayOnTheirLines(t *testing.T) {
 	}
 }
 
+// TestMarksCopiedWhole: somebody else's rule gives our marks to what comes in too; it goes to the LAN all the same.
+func TestMarksCopiedWhole(t *testing.T) {
+	newMultipath(t, "203.0.113.10", "203.0.113.20")
+	run(t, "nft add table inet other")
+	t.Cleanup(func() { run(t, "nft delete table inet other") })
+	run(t, "nft add chain inet other copy { type filter hook prerouting priority 0 ; }")
+	run(t, "nft add rule inet other copy meta mark set ct mark")
+	all, _ := chats(t, 4)
+	for _, c := range all {
+		if err := c.goesOn(20 * time.Second); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestConnectionsOfOneAddress: they go on over the line that is left.
 func TestConnectionsOfOneAddress(t *testing.T) {
 	m := newMultipath(t, "203.0.113.10", "203.0.113.10")

@@ -35,6 +35,7 @@ func spread(names ...string) netstate.State {
 			netstate.Route{Destination: netstate.DefaultIPv4, Device: device, Metric: 101},
 			netstate.Route{Destination: netstate.DefaultIPv4, Device: device, Metric: 1, Table: table})
 		s.Rules = append(s.Rules,
+			netstate.RoutingRule{Priority: 30799, In: device, Specific: true},
 			netstate.RoutingRule{Priority: 30801 + i, Mark: markOf(uint32(i + 1)), Table: table},
 			netstate.RoutingRule{Priority: 30801 + i, From: netip.PrefixFrom(local, 32), Table: table})
 		m.Hops = append(m.Hops, netstate.Hop{Device: device, Weight: 1})
@@ -136,7 +137,7 @@ func TestSpreadRefused(t *testing.T) {
 	run(t, "ip rule add pref 30800 lookup main suppress_prefixlength 0 protocol 108")
 	m := spread("a", "b")
 	err := k.Apply([]netstate.Op{
-		netstate.AddMultipath{Multipath: m.Multipaths[0]}, netstate.AddRule{Rule: m.Rules[0]}, netstate.DeleteRule{Rule: m.Rules[1]},
+		netstate.AddMultipath{Multipath: m.Multipaths[0]}, netstate.AddRule{Rule: m.Rules[0]}, netstate.DeleteRule{Rule: m.Rules[2]},
 		netstate.DeleteMultipath{Multipath: spread("a", "z").Multipaths[0]},
 	})
 	want := `ip route append default proto 108 metric 100 nexthop dev ppp-a weight 4 nexthop dev ppp-b weight 1: network is down: a device is down

@@ -13,10 +13,10 @@ import (
 	"linebond/netstate"
 )
 
-// Watch returns a channel that has something to receive when links, addresses, our routes, routing rules, slaves of bonds or our nftables table have
-// changed since the last receive. It says no more than "look again", and never holds more than one such message. It is closed when the
-// context ends. (Closed before that it means that a socket has failed, for which no reason is known.) Of the changes of sysctls the kernel
-// announces those of rp_filter and ip_forward alone.
+// Watch returns a channel that has something to receive when links, addresses, our routes, routing rules, slaves of bonds or our nftables
+// table have changed since the last receive. It says no more than "look again", and never holds more than one such message. It is closed
+// when the context ends. (Closed before that it means that a socket has failed, for which no reason is known.) Of the changes of sysctls
+// the kernel announces those of rp_filter and ip_forward alone.
 func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
 	routing, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_TC,
 		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
@@ -77,9 +77,9 @@ func watch(socket receiver, matters func(syscall.NetlinkMessage) bool, changed c
 	}
 }
 
-// matters passes every change of links, addresses and routing rules. It passes no routes of others, of which a router may change thousands a second. What
-// can harm ours is the replacement of a route: IPv4 announces no deletion of the one that was there before. Of traffic control, where a
-// host of containers is as busy, it passes the coming and going of slaves of bonds.
+// matters passes every change of links, addresses and routing rules. It passes no routes of others, of which a router may change thousands
+// a second. What can harm ours is the replacement of a route: IPv4 announces no deletion of the one that was there before. Of traffic
+// control, where a host of containers is as busy, it passes the coming and going of slaves of bonds.
 func matters(m syscall.NetlinkMessage) bool {
 	switch m.Header.Type {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:

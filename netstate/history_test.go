@@ -98,7 +98,8 @@ func wantSpread(r *rand.Rand, s *State) {
 		}
 		m.Hops = append(m.Hops, Hop{line, 1 + r.IntN(2)})
 		s.Routes = append(s.Routes, Route{Destination: DefaultIPv4, Device: line, Metric: 1, Table: 10801 + i})
-		s.Rules = append(s.Rules, RoutingRule{Priority: 30801 + i, Mark: Mark{uint32(i+1) << 24, 0x7f000000}, Table: 10801 + i})
+		s.Rules = append(s.Rules, RoutingRule{Priority: 30799, In: line, Specific: true},
+			RoutingRule{Priority: 30801 + i, Mark: Mark{uint32(i+1) << 24, 0x7f000000}, Table: 10801 + i})
 	}
 	if len(m.Hops) > 0 {
 		s.Multipaths = append(s.Multipaths, m)

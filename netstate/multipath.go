@@ -29,6 +29,7 @@ type Hop struct {
 type RoutingRule struct {
 	Priority int          // the lowest is asked first; that of the main table is 32766
 	From     netip.Prefix // packets from there alone; not valid: from anywhere
+	In       string       // packets that came in by this device alone, which need not exist; "": by any
 	Mark     Mark         // packets with these bits in their mark alone; without a mask: with any
 	Table    int          // 0: the main one
 	Specific bool         // its default route is passed over
@@ -53,6 +54,9 @@ func (r RoutingRule) String() string {
 		words = append(words, r.From.Addr().String())
 	default:
 		words = append(words, r.From.String())
+	}
+	if r.In != "" {
+		words = append(words, "iif "+r.In)
 	}
 	if r.Mark.Mask != 0 {
 		words = append(words, fmt.Sprintf("fwmark %#x/%#x", r.Mark.Value, r.Mark.Mask))

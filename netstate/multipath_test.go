@@ -24,6 +24,7 @@ func spread() State {
 			{Priority: 30801, Mark: Mark{0x01000000, 0x7f000000}, Table: 10801},
 			{Priority: 30802, From: netip.PrefixFrom(local2, 32), Table: 10802},
 			{Priority: 30800, Specific: true},
+			{Priority: 30800, In: "ppp-a", Specific: true},
 			{Priority: 7, From: netip.MustParsePrefix("192.0.2.0/24"), Table: 7},
 		},
 	}
@@ -39,6 +40,7 @@ address 203.0.113.77 peer 198.51.100.1/32 dev ppp-b
 route default dev ppp-a proto 108 metric 1 table 10801
 route default dev ppp-b proto 108 metric 1 table 10802
 route default proto 108 metric 100 nexthop dev ppp-a weight 4 nexthop dev ppp-b weight 1
+rule pref 30800 from all iif ppp-a lookup main suppress_prefixlength 0 proto 108
 rule pref 30800 from all lookup main suppress_prefixlength 0 proto 108
 rule pref 30801 from all fwmark 0x1000000/0x7f000000 lookup 10801 proto 108
 rule pref 30802 from 203.0.113.77 lookup 10802 proto 108
@@ -65,6 +67,7 @@ func TestDiffSpread(t *testing.T) {
 			ops: `ip route append default dev ppp-a proto 108 metric 1 table 10801
 ip route append default dev ppp-b proto 108 metric 1 table 10802
 ip route append ` + both + `
+ip rule add pref 30800 from all iif ppp-a lookup main suppress_prefixlength 0 proto 108
 ip rule add pref 30800 from all lookup main suppress_prefixlength 0 proto 108
 ip rule add pref 30801 from all fwmark 0x1000000/0x7f000000 lookup 10801 proto 108
 ip rule add pref 30802 from 203.0.113.77 lookup 10802 proto 108
@@ -73,7 +76,8 @@ ip rule add pref 7 from 192.0.2.0/24 lookup 7 proto 108`,
 		{
 			name: "nothing wanted",
 			have: spread(),
-			ops: `ip rule delete pref 30800 from all lookup main suppress_prefixlength 0 proto 108
+			ops: `ip rule delete pref 30800 from all iif ppp-a lookup main suppress_prefixlength 0 proto 108
+ip rule delete pref 30800 from all lookup main suppress_prefixlength 0 proto 108
 ip rule delete pref 30801 from all fwmark 0x1000000/0x7f000000 lookup 10801 proto 108
 ip rule delete pref 30802 from 203.0.113.77 lookup 10802 proto 108
 ip rule delete pref 7 from 192.0.2.0/24 lookup 7 proto 108
