@@ -202,9 +202,9 @@ func (s *socket) send(head []byte, priority uint8, least int, parts ...[]byte) e
 func (s *socket) receive(take func(on vlans, src, payload []byte)) error {
 	buffer, control := make([]byte, frameBuffer), make([]byte, unix.CmsgSpace(auxdataLen))
 	sent := flood{frames: map[station]int{}}
+	var n, nControl int
+	var failed error
 	for skip := headerLen(s.tags); ; {
-		var n, nControl int
-		var failed error
 		err := s.raw.Read(func(fd uintptr) bool {
 			n, nControl, _, _, failed = unix.Recvmsg(int(fd), buffer, control, 0)
 			return failed != unix.EAGAIN

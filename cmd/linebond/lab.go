@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"linebond/config"
 	"linebond/lab/tour"
 )
 
@@ -31,10 +32,13 @@ func labCommand() *cobra.Command {
 				}
 			}
 			if clean {
-				return cleanLab(c.OutOrStdout())
+				return cleanLab(c)
 			}
 			if err := checkLab(o); err != nil {
 				return usage(c, err)
+			}
+			if err := canLab(o); err != nil {
+				return err
 			}
 			var err error
 			if o.Program, err = os.Executable(); err != nil {
@@ -49,7 +53,6 @@ func labCommand() *cobra.Command {
 	c.Flags().BoolVar(&hold, "hold", false, "no tour: keep the lab until Ctrl-C, to play with")
 	c.Flags().BoolVar(&asJSON, "json", false, "for programs: events and the summary, each a line of JSON")
 	c.Flags().BoolVar(&clean, "clean", false, "only take away what a lab that was killed has left")
-	c.MarkFlagsMutuallyExclusive("hold", "clean")
 	return c
 }
 
@@ -65,10 +68,25 @@ func checkLab(o tour.Options) error {
 	return nil
 }
 
-// runLab has the lab end in good order also when the terminal is closed, and when nobody reads what it says.
+// canLab says what the lab would fail for, before anything is built.
+func canLab(o tour.Options) error {
+	if err := tour.MayRun(); err != nil || o.Dataplane != config.DataplaneKernel {
+		return err
+	}
+	if _, _, lack := newPlanes().Choose(config.Line{Dataplane: o.Dataplane, VLAN: []uint16{101}}); lack != nil {
+		return fmt.Errorf("--dataplane %s cannot be had here: %w", o.Dataplane, lack)
+	}
+	return nil
+}
+
+// runLab has the lab end in good order also when the terminal is closed (but for nohup), and when nobody reads what it says.
 func runLab(ctx context.Context, o tour.Options, hold bool, r tour.Reporter) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
-	defer stop()
+	if !signal.Ignored(syscall.SIGHUP) {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+		context.AfterFunc(ctx, stop) // as in main
+	}
 	surviveBrokenPipes()
 	if hold {
 		return tour.Hold(ctx, o, r)
@@ -87,10 +105,18 @@ func reporter(out io.Writer, asJSON bool) tour.Reporter {
 	return tour.Plain{Out: out}
 }
 
-func cleanLab(out io.Writer) error {
+func cleanLab(c *cobra.Command) error {
+	for _, flag := range []string{"lines", "bond", "dataplane", "hold", "json"} {
+		if c.Flags().Changed(flag) {
+			return usage(c, fmt.Errorf("--clean goes alone, without --%s: it builds no lab", flag))
+		}
+	}
 	removed, err := tour.Clean()
 	for _, what := range removed {
-		fmt.Fprintln(out, "removed", what)
+		fmt.Fprintln(c.OutOrStdout(), "removed", what)
+	}
+	if err == nil && len(removed) == 0 {
+		fmt.Fprintln(c.OutOrStdout(), "nothing to remove")
 	}
 	return err
 }

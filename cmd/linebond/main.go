@@ -39,6 +39,7 @@ func (p *paths) absolute() error {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends a process that the first cannot end
 	err := root(os.Stdout).ExecuteContext(ctx)
 	stop()
 	if err != nil {

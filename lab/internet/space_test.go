@@ -2,10 +2,12 @@ package internet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,12 +54,6 @@ func newSpace(t testing.TB) space {
 		return nil
 	}))
 	t.Cleanup(func() { s.handle.Close() })
-	eventually(t, func() error { // the kernel adds the route of IPv6 when it finds the time
-		return s.do(func() error {
-			_, err := netlink.RouteGet(server6.AsSlice())
-			return err
-		})
-	})
 	return s
 }
 
@@ -71,13 +67,18 @@ func (s space) do(f func() error) error {
 	})
 }
 
-// dial is a Dialer.
+// dial is a Dialer. The kernel adds the route of IPv6 when it finds the time.
 func (s space) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
-	err = s.do(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, network, address)
-		return err
-	})
-	return conn, err
+	for deadline := time.Now().Add(patience); ; {
+		err = s.do(func() (err error) {
+			conn, err = new(net.Dialer).DialContext(ctx, network, address)
+			return err
+		})
+		if !errors.Is(err, unix.ENETUNREACH) || !strings.Contains(address, server6.String()) || time.Now().After(deadline) {
+			return conn, err
+		}
+		runtime.Gosched()
+	}
 }
 
 // serve starts a server that ends with the test.

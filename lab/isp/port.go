@@ -135,9 +135,9 @@ func (p *port) read() {
 		return // it is closed
 	}
 	buffer, control := make([]byte, 2048), make([]byte, unix.CmsgSpace(auxdataLen))
+	var n, controlLen int
+	var failed error
 	for {
-		var n, controlLen int
-		var failed error
 		err := raw.Read(func(fd uintptr) bool {
 			n, controlLen, _, _, failed = unix.Recvmsg(int(fd), buffer, control, unix.MSG_DONTWAIT)
 			return !errors.Is(failed, unix.EAGAIN) && !errors.Is(failed, unix.EINTR)

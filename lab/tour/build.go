@@ -152,15 +152,31 @@ func (l *Lab) serve() error {
 // startDownload has the host in the LAN download. Who only receives says nothing while nothing comes, and a NAT that has lost the
 // connection waits for a word from inside: so there are keepalives.
 func (l *Lab) startDownload() {
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: int(limit.Seconds())}}
-	dial := func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-		err = netns.Do(lan, func() error {
-			conn, err = dialer.DialContext(ctx, network, address)
-			return err
-		})
-		return conn, err
+	l.download = startDownload(connections(l.options.Lines), func() *internet.Transfer { return internet.StartDownload(fromLAN, server, 0) })
+}
+
+// startPings has the host in the LAN ping.
+func (l *Lab) startPings() (err error) {
+	l.pings, err = internet.StartEcho(fromLAN, server, internet.EchoConfig{Timeout: time.Second})
+	return err
+}
+
+// pinged is how the pings have fared so far.
+func (l *Lab) pinged() internet.EchoStatistics {
+	if l.pings == nil {
+		return internet.EchoStatistics{}
 	}
-	l.download = startDownload(connections(l.options.Lines), func() *internet.Transfer { return internet.StartDownload(dial, server, 0) })
+	return l.pings.Statistics()
+}
+
+// fromLAN dials as the host in the LAN.
+func fromLAN(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: int(limit.Seconds())}}
+	err = netns.Do(lan, func() error {
+		conn, err = dialer.DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
 }
 
 // devices lists those of a namespace.

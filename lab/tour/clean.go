@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,13 +25,17 @@ var errBusy = errors.New("another `linebond lab` is running: end that first (Ctr
 
 // lock makes the directory and locks it.
 func lock() (*os.File, error) {
-	for {
+	const tries = 100
+	for range tries {
 		if err := os.Mkdir(directory, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		dir, err := os.Open(directory)
+		dir, err := os.OpenFile(directory, unix.O_NOFOLLOW|unix.O_DIRECTORY, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another lab has just ended
+		}
+		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			return nil, fmt.Errorf("%s is to be the lab's directory, and something else is there: remove it", directory)
 		}
 		if err != nil {
 			return nil, err
@@ -47,6 +52,7 @@ func lock() (*os.File, error) {
 			return nil, fmt.Errorf("locking %s: %w", directory, err)
 		}
 	}
+	return nil, fmt.Errorf("locking %s: tried %d times, and each time somebody removed it", directory, tries)
 }
 
 // same says whether the path still leads to the directory that was opened.
@@ -55,7 +61,7 @@ func same(dir *os.File) bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(directory)
+	there, err := os.Lstat(directory)
 	return err == nil && os.SameFile(opened, there)
 }
 
@@ -64,7 +70,7 @@ func unlock(dir *os.File) error { return errors.Join(os.RemoveAll(directory), di
 
 // Clean takes away what a lab that was killed has left: processes, network namespaces and files. It returns a line of text for each.
 func Clean() ([]string, error) {
-	if err := mayRun(); err != nil {
+	if err := MayRun(); err != nil {
 		return nil, err
 	}
 	dir, err := lock()
@@ -119,10 +125,33 @@ func evict(name string) (killed []string, err error) {
 	}
 }
 
-// mayRun says what is needed beforehand.
-func mayRun() error {
+// MayRun says what this process lacks to run a lab, or nothing.
+func MayRun() error {
 	if os.Geteuid() != 0 {
 		return errors.New("`linebond lab` needs root, to make network namespaces: sudo linebond lab")
 	}
-	return nil
+	var data [2]unix.CapUserData // the lower and the upper half of each set
+	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
+		return fmt.Errorf("asking for this process's capabilities: %w", err)
+	}
+	return lacks(data[0].Effective)
+}
+
+// lacks says which capabilities are needed and not among the effective ones, of which these are the lower 32. With CAP_SYS_ADMIN, eBPF
+// needs neither CAP_BPF nor CAP_PERFMON.
+func lacks(effective uint32) error {
+	var missing []string
+	for _, c := range []struct {
+		name   string
+		number int
+	}{{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN}, {"CAP_NET_ADMIN", unix.CAP_NET_ADMIN}, {"CAP_NET_RAW", unix.CAP_NET_RAW}} {
+		if effective&(1<<c.number) == 0 {
+			missing = append(missing, c.name)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return fmt.Errorf("`linebond lab` needs %s, which this process lacks though it is root's (in a container: --privileged)",
+		strings.Join(missing, ", "))
 }

@@ -20,6 +20,10 @@ type Event struct {
 	Line    *Line    `json:"line,omitempty"`    // of "line"
 	Result  *Result  `json:"result,omitempty"`  // of "result"
 	Results []Result `json:"results,omitempty"` // of "summary"
+
+	Interrupted bool   `json:"interrupted,omitempty"` // of "summary": a signal has ended the tour
+	Config      string `json:"config,omitempty"`      // of the "note" of a lab that stays: the folder of the daemon's configuration
+	Socket      string `json:"socket,omitempty"`      // and its control socket
 }
 
 // The kinds of events.
@@ -88,6 +92,9 @@ func paragraphs(e Event) string {
 		}
 		return fmt.Sprintf("     %s\n", e.Result.Seen)
 	case summary:
+		if len(e.Results) == 0 {
+			return "\n" + verdict(e) + "\n"
+		}
 		return "\n" + table(e.Results) + "\n" + verdict(e) + "\n"
 	}
 	return e.Text + "\n"
@@ -121,7 +128,10 @@ func verdict(e Event) string {
 			good++
 		}
 	}
-	if good == e.Steps {
+	switch {
+	case e.Interrupted:
+		return fmt.Sprintf("Interrupted after %d of %d steps.", len(e.Results), e.Steps)
+	case good == e.Steps:
 		return "Each step did what it should."
 	}
 	return fmt.Sprintf("%d of %d steps did what they should; the tour ended there.", good, e.Steps)
@@ -161,3 +171,31 @@ func (JSON) Scene(Scene) error { return nil }
 
 // Close implements Reporter.
 func (JSON) Close() error { return nil }
+
+// listener is a reporter that is told nothing more when it has failed once: that error stays.
+type listener struct {
+	Reporter
+	err error
+}
+
+func (l *listener) Event(e Event) error {
+	if l.err == nil {
+		l.err = l.Reporter.Event(e)
+	}
+	return l.err
+}
+
+func (l *listener) Scene(s Scene) error {
+	if l.err == nil {
+		l.err = l.Reporter.Scene(s)
+	}
+	return l.err
+}
+
+// Close does not repeat an error.
+func (l *listener) Close() error {
+	if l.err != nil {
+		return nil
+	}
+	return l.Reporter.Close()
+}

@@ -26,6 +26,7 @@ func events() []Event {
 		{Kind: ended, At: 74, Step: 3, Steps: 10, Result: &bad},
 		{Kind: summary, At: 75, Steps: 10, Results: []Result{good, rates, bad}},
 		{Kind: summary, At: 76, Steps: 2, Results: []Result{good, rates}},
+		{Kind: summary, At: 77, Steps: 10, Results: []Result{good}, Interrupted: true},
 	}
 }
 

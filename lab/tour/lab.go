@@ -12,6 +12,7 @@ import (
 	"errors"
 	"time"
 
+	"linebond/lab/internet"
 	"linebond/lab/isp"
 	"linebond/lab/modem"
 )
@@ -49,17 +50,21 @@ type Lab struct {
 	modems   []*modem.Modem
 	isp      *isp.ISP
 	download *download
+	pings    *internet.Echo // beside the download; nil while there are none
 	undo     []func() error // what Close does, last first
 }
 
 // Open builds a lab, in place of what an earlier one may have left. The daemon does not run yet.
 func Open(o Options, began time.Time) (*Lab, error) {
-	if err := mayRun(); err != nil {
+	if err := MayRun(); err != nil {
 		return nil, err
 	}
 	dir, err := lock()
 	if err != nil {
 		return nil, err
+	}
+	if _, err := sweep(); err != nil {
+		return nil, errors.Join(err, unlock(dir))
 	}
 	l := &Lab{options: o, began: began}
 	l.later(func() error { return unlock(dir) })
@@ -67,10 +72,7 @@ func Open(o Options, began time.Time) (*Lab, error) {
 		_, err := sweep()
 		return err
 	})
-	if _, err = sweep(); err == nil {
-		err = l.build()
-	}
-	if err != nil {
+	if err := l.build(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

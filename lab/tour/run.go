@@ -8,13 +8,20 @@ import (
 	"time"
 )
 
+// errInterrupted is the error of a tour whose context has ended.
+var errInterrupted = errors.New("interrupted")
+
 // Run builds a lab, takes the tour and takes the lab away. It returns an error unless each step did what it should.
 func Run(ctx context.Context, o Options, r Reporter) error {
 	return live(ctx, o, r, func(s *stage) error {
 		all := steps(o.Lines)
 		err := s.play(all)
-		if err == nil || len(s.results) > 0 {
-			err = errors.Join(err, s.tell(Event{Kind: summary, Steps: len(all), Results: s.results}))
+		interrupted := errors.Is(err, errInterrupted)
+		if err == nil || len(s.results) > 0 || interrupted {
+			told := s.tell(Event{Kind: summary, Steps: len(all), Results: s.results, Interrupted: interrupted})
+			if !errors.Is(err, told) { // the reporter's error is told once
+				err = errors.Join(err, told)
+			}
 		}
 		return err
 	})
@@ -26,8 +33,8 @@ func Hold(ctx context.Context, o Options, r Reporter) error {
 		if err := s.play(steps(o.Lines)[:1]); err != nil {
 			return err
 		}
-		s.scene.Saying = "until Ctrl-C"
-		if err := s.tell(Event{Kind: note, Text: guide(o)}); err != nil {
+		s.scene.Saying, s.scene.Short = "until Ctrl-C", ""
+		if err := s.tell(Event{Kind: note, Text: guide(o), Config: configDir, Socket: socket}); err != nil {
 			return err
 		}
 		for tick := time.Tick(pause); ; {
@@ -46,6 +53,7 @@ func Hold(ctx context.Context, o Options, r Reporter) error {
 // live is a lab's life, in which somebody acts. When the reporter fails nobody looks any more, and it ends.
 func live(ctx context.Context, o Options, r Reporter, act func(*stage) error) (err error) {
 	began := time.Now()
+	r = &listener{Reporter: r}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	lab, err := Open(o, began)
 	if err != nil {
@@ -53,11 +61,7 @@ func live(ctx context.Context, o Options, r Reporter, act func(*stage) error) (e
 	}
 	defer func() { err = errors.Join(err, lab.Close()) }() // also when something below panics
 	s := newStage(ctx, lab, r)
-	defer func() {
-		if failed := s.end(); err == nil {
-			err = failed
-		}
-	}()
+	defer func() { err = errors.Join(err, s.end()) }()
 	if err := s.tell(Event{Kind: note, Text: introduction(o)}); err != nil {
 		return err
 	}
@@ -66,9 +70,12 @@ func live(ctx context.Context, o Options, r Reporter, act func(*stage) error) (e
 
 // introduction says what there is.
 func introduction(o Options) string {
-	return fmt.Sprintf("linebond lab: network namespaces with a host in a LAN, a router that runs linebond, and an ISP. Between them are lines "+
-		"with a modem and a VLAN each, %.0f Mbit/s down and %.0f up. The ISP gives all of them the same address.\n\n"+
-		"  lines %d, bond %s, configuration %s", lineDown/1e6, lineUp/1e6, o.Lines, o.Bond, configDir)
+	lines, same := "are lines with a modem and a VLAN each", " The ISP gives all of them the same address."
+	if o.Lines == 1 {
+		lines, same = "is a line with a modem and a VLAN", ""
+	}
+	return fmt.Sprintf("linebond lab: network namespaces with a host in a LAN, a router that runs linebond, and an ISP. Between them %s, "+
+		"%.0f Mbit/s down and %.0f up.%s\n\n  lines %d, bond %s, configuration %s", lines, lineDown/1e6, lineUp/1e6, same, o.Lines, o.Bond, configDir)
 }
 
 // guide tells a person how to play with the lab.
@@ -76,12 +83,15 @@ func guide(o Options) string {
 	at := " --runtime-dir " + runtimeDir
 	rows := columns([][]string{
 		{"  ip netns exec " + lan + " ping " + server.String(), "or curl http://" + server.String()},
+		{"  ip netns exec " + lan + " curl -o /dev/null http://" + server.String() + "/download", "traffic"},
 		{"  ip netns exec " + router + " sh", "a shell in the router"},
 		{"  " + o.Program + " status" + at, ""},
 		{"  " + o.Program + " redial " + lineName(0) + at, ""},
 		{"  " + o.Program + " reload" + at, "after an edit"},
-		{"  ip -n " + wire + " link set " + customer(0) + " down", "pulls the cable; up: plugs it in"},
+		{"  ip -n " + wire + " link set " + customer(0) + " down", "cable pulled; up: plugged in"},
+		{"  ip -n " + wire + " link set " + carrier(0) + " down", "black hole; up: ended"},
 	})
 	return "The lab stays until Ctrl-C. In another terminal, as root:\n\n" + strings.Join(rows, "\n") +
+		"\n\n  Debian's packages for this: iproute2, curl, iputils-ping. Processes in there end with the lab." +
 		"\n\n  configuration  " + configDir + "\n  log            " + logFile + "\n  socket         " + socket + "\n"
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linebond/control"
+	"linebond/lab/internet"
 )
 
 const (
@@ -33,11 +34,12 @@ type stage struct {
 	daemon   *daemon
 	client   *control.Client
 	scene    Scene
-	told     map[string]Line // what each line's state was when it was told
-	began    time.Time       // when the step did
-	before   Scene           // how things were then
-	measured []Measure       // in this step
-	found    []string        // devices of the router before the daemon began
+	told     map[string]Line         // what each line's state was when it was told
+	began    time.Time               // when the step did
+	before   Scene                   // how things were then
+	pinged   internet.EchoStatistics // until then
+	measured []Measure               // in this step
+	found    []string                // devices of the router before the daemon began
 	results  []Result
 }
 
@@ -52,6 +54,10 @@ func newStage(ctx context.Context, lab *Lab, r Reporter) *stage {
 func (s *stage) end() error {
 	err := s.lab.download.close()
 	s.lab.download = nil
+	if s.lab.pings != nil {
+		err = errors.Join(err, s.lab.pings.Close())
+		s.lab.pings = nil
+	}
 	if s.daemon != nil {
 		err = errors.Join(err, s.daemon.stop())
 		s.daemon, s.scene.Status = nil, control.Status{}
@@ -68,7 +74,8 @@ func (s *stage) tell(e Event) error {
 // play goes through the steps, and ends at the first that fails.
 func (s *stage) play(steps []step) error {
 	for i, step := range steps {
-		s.before, s.measured, s.scene.Saying = s.scene, []Measure{}, fmt.Sprintf("%d/%d %s", i+1, len(steps), step.title)
+		s.before, s.measured, s.pinged = s.scene, []Measure{}, s.lab.pinged()
+		s.scene.Saying, s.scene.Short = fmt.Sprintf("%d/%d  %s", i+1, len(steps), step.say), fmt.Sprintf("%d/%d  %s", i+1, len(steps), step.title)
 		if err := s.tell(Event{Kind: begins, Step: i + 1, Steps: len(steps), Text: step.say}); err != nil {
 			return err
 		}
@@ -80,7 +87,7 @@ func (s *stage) play(steps []step) error {
 			seen, err = step.see(s)
 		}
 		if s.ctx.Err() != nil {
-			return context.Cause(s.ctx)
+			return errInterrupted
 		}
 		r := Result{Title: step.title, Seen: seen, Measured: s.measured, OK: err == nil}
 		if err != nil {
@@ -116,11 +123,20 @@ func (s *stage) await(what string, holds func() bool) (time.Duration, error) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			return 0, fmt.Errorf("after %v still not: %s (%s)", limit, what, s.lines())
+			return 0, s.late(what)
 		case <-s.ctx.Done():
 			return 0, context.Cause(s.ctx)
 		}
 	}
+}
+
+// late is the error where something has not come about: with all that tells why, as the log goes with the lab.
+func (s *stage) late(what string) error {
+	err := fmt.Errorf("after %v still not: %s (%s)", limit, what, s.lines())
+	if s.scene.Status.Trouble != "" {
+		err = fmt.Errorf("%w; the daemon's trouble: %s", err, s.scene.Status.Trouble)
+	}
+	return errors.Join(err, lastWords())
 }
 
 // look takes a new scene, and tells what has changed.
@@ -193,11 +209,8 @@ func (s Scene) works(name string) bool {
 func (s Scene) whyNot(name string) (reason string, since time.Time) {
 	l := s.line(name)
 	m, bonded := s.member(name)
-	switch {
-	case bonded && !m.In && l.State == "up":
+	if bonded && !m.In {
 		return m.Reason, m.Since
-	case bonded && !m.In:
-		return l.Reason, m.Since
 	}
 	return l.Reason, l.Since
 }

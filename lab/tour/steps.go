@@ -1,13 +1,16 @@
 package tour
 
 import (
+	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
 	"linebond/control"
 	"linebond/lab/concentrator"
+	"linebond/lab/netns"
 )
 
 // steps is the tour of a lab with so many lines: the story.
@@ -20,8 +23,9 @@ func steps(lines int) []step {
 		do: (*stage).start, see: (*stage).allUp,
 	}, {
 		title: "download",
-		say: fmt.Sprintf("A host in the LAN downloads from a server on the internet, over %d connections. The lines can carry %.0f Mbit/s.",
-			connections(lines), float64(lines)*lineDown/1e6),
+		say: fmt.Sprintf("A host in the LAN downloads from a server on the internet, over %d connections, and pings it ten times a second. "+
+			"There are %.0f Mbit/s to be had, %s.",
+			connections(lines), float64(lines)*lineDown/1e6, over(lines)),
 		do: (*stage).download, see: (*stage).flows,
 	}, {
 		title: "cable pulled",
@@ -66,9 +70,10 @@ func steps(lines int) []step {
 		see:   refused(last),
 	}, {
 		title: "linebond redial",
-		say:   "The ISP has found its customer again, and the operator has the line dialled at once: `linebond redial`.",
-		do:    redial(last),
-		see:   redialled(last),
+		say: "The ISP has found its customer again, and the operator has the line dialled at once: `linebond redial`. A bond uses it later than " +
+			"before: each fall that comes soon after another doubles rejoin_after.",
+		do:  redial(last),
+		see: redialled(last),
 	}, {
 		title: "all closed",
 		say:   "The daemon gets a SIGTERM. It is to close its sessions in good order, and to leave nothing behind in the router.",
@@ -100,12 +105,13 @@ func (s *stage) allUp() (string, error) {
 	all := time.Since(s.lab.began)
 	s.measure("all up after", took.Seconds(), "s")
 	s.measure("since the command", all.Seconds(), "s")
-	return fmt.Sprintf("All are up %.2f s after the daemon's start, which is %.2f s after the command.", took.Seconds(), all.Seconds()), nil
+	return fmt.Sprintf("%s up %.2f s after the daemon's start, which is %.2f s after the command.",
+		are(s.lab.options.Lines), took.Seconds(), all.Seconds()), nil
 }
 
 func (s *stage) download() error {
 	s.lab.startDownload()
-	return nil
+	return s.lab.startPings()
 }
 
 // flows waits until the download has run for some seconds, over all lines that are to share it.
@@ -114,7 +120,7 @@ func (s *stage) flows() (string, error) {
 	carries := map[string]bool{}
 	_, err := s.await("the download comes in by all lines", func() bool {
 		for _, l := range s.scene.Status.Lines {
-			if l.Rates != nil && l.Rates.RxBits > lineDown/10 {
+			if l.Rates != nil && l.Rates.RxBits > lineDown/100 {
 				carries[l.Name] = true
 			}
 		}
@@ -125,7 +131,7 @@ func (s *stage) flows() (string, error) {
 	}
 	rate := s.scene.Download.Rate()
 	s.measure("rate", rate, "bit/s")
-	return fmt.Sprintf("It runs at %.1f Mbit/s, by %s.", rate/1e6, each(s.lab.options.Lines)), nil
+	return fmt.Sprintf("It runs at %.1f Mbit/s, %s.", rate/1e6, over(s.lab.options.Lines)), nil
 }
 
 func blackHole(line int, on bool) func(*stage) error {
@@ -208,10 +214,11 @@ func redialled(line int) func(*stage) (string, error) {
 
 // back waits until a line is used again and the download has gone on.
 func (s *stage) back(name string, also func() bool) (string, error) {
-	used, err := s.await("the line is used again", func() bool { return s.scene.works(name) && also() })
+	_, err := s.await("the line is used again", func() bool { return s.scene.works(name) && also() })
 	if err != nil {
 		return "", err
 	}
+	used := time.Since(s.began)
 	up := max(0, s.scene.line(name).Since.Sub(s.began))
 	session := "the session has outlived it"
 	if s.scene.session(name) != s.before.session(name) {
@@ -245,7 +252,17 @@ func (s *stage) goesOn() (string, error) {
 		s.measure("connections broken", float64(broken), "")
 		text += fmt.Sprintf(", and %d had to begin anew", broken)
 	}
-	return text + ".", nil
+	lost, of := s.pingsLost()
+	s.measure("pings lost", float64(lost), "")
+	s.measure("pings", float64(of), "")
+	return fmt.Sprintf("%s. Pings lost: %d of %d.", text, lost, of), nil
+}
+
+// pingsLost counts those of the pings that were answered or given up since the step began.
+func (s *stage) pingsLost() (lost, of int) {
+	now := s.lab.pinged()
+	lost = now.Lost - s.pinged.Lost
+	return lost, lost + now.Received - s.pinged.Received
 }
 
 func (s *stage) nothingLeft() (string, error) {
@@ -259,11 +276,50 @@ func (s *stage) nothingLeft() (string, error) {
 	if err == nil && !slices.Equal(left, s.found) {
 		err = fmt.Errorf("the router has the devices %v, and had %v before", left, s.found)
 	}
-	return fmt.Sprintf("Done in %.2f s: the ISP has no session any more, and the router no device of the daemon's.", took.Seconds()), err
+	if err == nil {
+		err = s.lab.cleanedUp()
+	}
+	return fmt.Sprintf("Done in %.2f s: the ISP has no session any more, and in the router's kernel nothing of linebond's is left.", took.Seconds()), err
+}
+
+// cleanedUp asks `linebond cleanup` whether the daemon has left something in the router.
+func (l *Lab) cleanedUp() error {
+	const nothing = "nothing of linebond's is in the kernel\n"
+	var out []byte
+	err := netns.Do(router, func() (err error) {
+		out, err = exec.Command(l.options.Program, "cleanup", "--dry-run", "--config", configDir, "--runtime-dir", runtimeDir).CombinedOutput()
+		return err
+	})
+	if err != nil || string(out) != nothing {
+		return errors.Join(fmt.Errorf("in the router `linebond cleanup --dry-run` should find nothing, but says:\n%s", out), err)
+	}
+	return nil
 }
 
 // connections is how many the download has: two for each line.
 func connections(lines int) int { return 2 * lines }
+
+// over says by which lines the download comes.
+func over(lines int) string {
+	switch lines {
+	case 1:
+		return "over the line"
+	case 2:
+		return "over both lines together"
+	}
+	return fmt.Sprintf("over all %d lines together", lines)
+}
+
+// are begins a sentence about all lines.
+func are(lines int) string {
+	switch lines {
+	case 1:
+		return "The line is"
+	case 2:
+		return "Both lines are"
+	}
+	return fmt.Sprintf("All %d lines are", lines)
+}
 
 // each names all lines.
 func each(lines int) string {

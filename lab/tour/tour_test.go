@@ -116,10 +116,11 @@ type held struct {
 	stderr bytes.Buffer
 }
 
-// hold starts it, and waits until its lines are up.
-func hold(t *testing.T) *held {
+// hold starts it by a program, if one is given, and waits until its lines are up.
+func hold(t *testing.T, by ...string) *held {
 	t.Helper()
-	h := &held{Cmd: exec.Command(program, "lab", "--hold", "--lines", "1")}
+	command := append(by, program, "lab", "--hold", "--lines", "1")
+	h := &held{Cmd: exec.Command(command[0], command[1:]...)}
 	h.Stderr = &h.stderr
 	out, err := h.StdoutPipe()
 	must(t, err)
@@ -230,7 +231,7 @@ func TestKilled(t *testing.T) {
 		t.Errorf("%d\n%s", status, out)
 	}
 	nothingIsLeft(t)
-	if out, status := linebond(t, "lab", "--clean"); status != 0 || out != "" {
+	if out, status := linebond(t, "lab", "--clean"); status != 0 || out != "nothing to remove\n" {
 		t.Errorf("where nothing is: %d\n%s", status, out)
 	}
 	kill()
@@ -264,7 +265,7 @@ func TestNobodyReads(t *testing.T) {
 	var stderr bytes.Buffer
 	lab.Stderr = &stderr
 	must(t, lab.Run())
-	if !strings.HasSuffix(stderr.String(), "write /dev/stdout: broken pipe\n") {
+	if stderr.String() != "linebond: write /dev/stdout: broken pipe\n" {
 		t.Errorf("%s", &stderr)
 	}
 	nothingIsLeft(t)
@@ -298,7 +299,7 @@ func TestFailedStep(t *testing.T) {
 	err := Run(t.Context(), o, JSON{&out})
 	told := decode(t, &out)
 	last := told[len(told)-1]
-	if err == nil || err.Error() != "step 1 (lines dialled) has failed" {
+	if err == nil || err.Error() != "step 1 (lines dialled) has failed\nthe daemon ended with exit status 1" {
 		t.Errorf("%v", err)
 	}
 	if r := last.Results; last.Kind != summary || len(r) != 1 || r[0].OK || !strings.HasPrefix(r[0].Error, "the daemon has ended by itself: exit status 1\n") {
@@ -324,6 +325,8 @@ func TestUsage(t *testing.T) {
 		"--dataplane air":    "--dataplane air is unknown; allowed: auto, ebpf, kernel",
 		"--config /etc":      "--config is not for the lab, which has folders of its own",
 		"--runtime-dir /run": "--runtime-dir is not for the lab, which has folders of its own",
+		"--clean --hold":     "--clean goes alone, without --hold: it builds no lab",
+		"--clean --json":     "--clean goes alone, without --json: it builds no lab",
 		"now":                `lab takes no arguments, but got "now"`,
 	} {
 		out, status := linebond(t, append([]string{"lab"}, strings.Fields(args)...)...)

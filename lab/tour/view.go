@@ -15,7 +15,8 @@ type Scene struct {
 	Status   control.Status
 	Download *Download // nil while there is none
 	Capacity float64   // bit/s, that all lines can carry down
-	Saying   string    // what the tour does, in one sentence
+	Saying   string    // what the tour does, in a sentence
+	Short    string    // the same in some words, for where that does not fit
 }
 
 // Download is a download by the host in the LAN.
@@ -60,15 +61,19 @@ func View(s Scene, width int) []string {
 // bar is the line at the top: what goes on, and since when.
 func bar(s Scene, width int) string {
 	clock := fmt.Sprintf(" %d:%02d", int(s.At.Minutes()), int(s.At.Seconds())%60)
-	title := clip("linebond lab  "+s.Saying, width-len(clock))
+	title := "linebond lab  " + s.Saying
+	if len([]rune(title)) > width-len(clock) && s.Short != "" {
+		title = "linebond lab  " + s.Short
+	}
+	title = clip(title, width-len(clock))
 	return title + strings.Repeat(" ", max(0, width-len([]rune(title))-len(clock))) + clock
 }
 
 func lineRows(s Scene) [][]string {
-	rows := [][]string{strings.Fields("LINE STATE FOR DOWN UP RTT LOSS AC SESSION DATAPLANE REASON")}
+	rows := [][]string{strings.Fields("LINE STATE FOR DOWN UP RTT LOSS AC SID REASON")}
 	for _, l := range s.Status.Lines {
-		row := []string{l.Name, l.State, control.Span(s.Now.Sub(l.Since)), "-", "-", "-", "-", "-", "-", l.Dataplane, l.Reason}
-		if l.Rates != nil {
+		row := []string{l.Name, l.State, control.Span(s.Now.Sub(l.Since)), "-", "-", "-", "-", "-", "-", l.Reason}
+		if l.Rates != nil && l.State == "up" {
 			row[3], row[4] = rate(l.Rates.RxBits), rate(l.Rates.TxBits)
 		}
 		if l.Session != nil {

@@ -38,7 +38,7 @@ func golden(t *testing.T, name, got string) {
 // scene is one with a line that works, and one that does not.
 func scene() Scene {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	s := Scene{Now: now, At: 83 * time.Second, Capacity: 40e6, Saying: "5/10 black hole"}
+	s := Scene{Now: now, At: 83 * time.Second, Capacity: 40e6, Saying: "5/10  line1 becomes a black hole: its carrier stays, but nothing gets through.", Short: "5/10  black hole"}
 	s.Status.Lines = []control.Line{{
 		Name: "line1", State: "up", Reason: "address assigned: IPv4, IPv6", Since: now.Add(-72 * time.Second), Dataplane: "ebpf",
 		Session: &control.Session{ID: 4711, ACName: "bras1"}, Echo: control.Echo{Sent: 70, Received: 68, RTT: 0.0213, Loss: 0.0286},
