@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Leftover is something that a process which was killed has left in this network namespace: a line's veth pair, or a tc filter. (The
-// qdisc of that may be somebody else's, and does no harm without filters.)
+// A Leftover is something that a process which was killed has left in this network namespace: a line's veth pair, or a tc filter with the
+// qdisc clsact if that has no other. (Whose an empty clsact is nobody can tell, and nobody misses one.)
 type Leftover struct {
 	command string
 	index   int  // of the pair's port, or of the device that has the filter
@@ -27,7 +27,7 @@ func (l Leftover) Remove() error {
 	if l.pair {
 		err = removePairs([]int{l.index})
 	} else {
-		err = detachClsact(l.index, false)
+		err = detachClsact(l.index, true)
 	}
 	if err != nil {
 		return fmt.Errorf("removing what is left of an eBPF line (%v): %w", l, err)

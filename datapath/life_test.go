@@ -186,9 +186,6 @@ func TestCleanup(t *testing.T) {
 					must(t, l.Remove()) // it is gone
 				}
 			})
-			if attach == "clsact" {
-				w.home.sh("tc qdisc delete dev eth1 clsact") // that stays
-			}
 			if diff := cmp.Diff(before, w.home.state()); diff != "" {
 				t.Errorf("after Cleanup (-before +after):\n%s", diff)
 			}

@@ -144,7 +144,7 @@ func (b *bonded) checkMultipath(t *testing.T) {
 			t.Errorf("line %s: %v: %+v", l.Name, err, m)
 		}
 	}
-	if err := b.linebond.Logged("joined", `"line": "b"`, `"bond": "multipath"`, `"lines": 2`); err != nil {
+	if err := b.linebond.Logged("joined", `"bond": "multipath"`, `"lines": 2`); err != nil {
 		t.Error(err)
 	}
 }

@@ -93,17 +93,9 @@ func (s *stage) heal() error {
 	return nil
 }
 
-// allWork waits until every line does, and a new download comes in by each.
-func (s *stage) allWork() (string, error) {
-	_, err := s.await("all lines work again", func() bool {
-		for i := range s.lab.options.Lines {
-			if !s.scene.works(lineName(i)) {
-				return false
-			}
-		}
-		return true
-	})
-	if err != nil {
+// recovered waits until every line works, and a new download comes in by each.
+func (s *stage) recovered() (string, error) {
+	if _, err := s.await("all lines work again", s.allWork); err != nil {
 		return "", err
 	}
 	if err := s.lab.download.close(); err != nil {
@@ -135,7 +127,7 @@ func TestRandomFaults(t *testing.T) {
 				<-tick.C
 			}
 		}
-		healed := step{title: "nothing is wrong any more", do: func(s *stage) error { return s.heal() }, see: (*stage).allWork}
+		healed := step{title: "nothing is wrong any more", do: func(s *stage) error { return s.heal() }, see: (*stage).recovered}
 		return s.play([]step{healed, all[len(all)-1]})
 	})
 	if err != nil {

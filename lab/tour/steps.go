@@ -90,15 +90,18 @@ func (s *stage) start() (err error) {
 	return err
 }
 
-func (s *stage) allUp() (string, error) {
-	took, err := s.await("all lines are up", func() bool {
-		for i := range s.lab.options.Lines {
-			if !s.scene.works(lineName(i)) {
-				return false
-			}
+// allWork says whether every line is up and takes packets.
+func (s *stage) allWork() bool {
+	for i := range s.lab.options.Lines {
+		if !s.scene.works(lineName(i)) {
+			return false
 		}
-		return true
-	})
+	}
+	return true
+}
+
+func (s *stage) allUp() (string, error) {
+	took, err := s.await("all lines are up", s.allWork)
 	if err != nil {
 		return "", err
 	}
