@@ -3,6 +3,7 @@
 package load
 
 import (
+	"bytes"
 	"encoding/json"
 	"os/exec"
 	"strings"
@@ -56,10 +57,11 @@ func TestBenchTransfer(t *testing.T) {
 		before := w.cpu()
 		w.wait("iperf3", time.Now(), func() bool { // until its server listens
 			client := exec.Command("iperf3", strings.Fields("-J -t 5 --connect-timeout 1000 -c "+ac.String()+" -p "+way.port+" "+way.option)...)
-			return netns.Do(w.home, func() error {
+			err := netns.Do(w.home, func() (err error) {
 				text, err = client.Output()
 				return err
-			}) == nil
+			})
+			return err == nil && !bytes.Contains(text, []byte(`"error"`)) // which it tells so, and ends well
 		})
 		spent := w.cpu() - before
 		must(t, server.Process.Kill())
