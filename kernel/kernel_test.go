@@ -211,16 +211,20 @@ func TestLink(t *testing.T) {
 	if err != nil || info.Exists {
 		t.Errorf("a device that does not exist: %+v, %v", info, err)
 	}
+	changed := startWatch(t, k)
 	run(t, "ip link set eth1 address 02:00:00:00:00:99 mtu 1508 up")
 	info, err = k.Link("eth1")
+	for !info.Carrier && err == nil { // the kernel tells it a moment later, in both directions
+		<-changed
+		info, err = k.Link("eth1")
+	}
 	want := LinkInfo{Exists: true, Up: true, Carrier: true, MTU: 1508, Address: "02:00:00:00:00:99"}
 	info.Counters = Counters{} // IPv6 may have sent something by itself
 	if diff := cmp.Diff(want, info); diff != "" || err != nil {
 		t.Errorf("eth1 (-want +got):\n%s%v", diff, err)
 	}
-	changed := startWatch(t, k)
 	run(t, "ip link set ac1 down")
-	for info.Carrier && err == nil { // the kernel tells it a moment later
+	for info.Carrier && err == nil {
 		<-changed
 		info, err = k.Link("eth1")
 	}
