@@ -1,0 +1,87 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Names of our tc filters. They are attached by tc and not by tcx: so they outlive this process without a file.
+const (
+	chooseFilter = "linebond-choose"
+	hearFilter   = "linebond-hear"
+)
+
+// The filters' place among those of others: early, since what goes to another device by one before it is not heard.
+const (
+	filterPriority = 1
+	filterHandle   = 0x6c62 // "lb"
+)
+
+// attach has a program run on what a device receives, in the place of an older one of ours, with no packet between them.
+func attach(h *netlink.Handle, index int, name string, program *ebpf.Program) error {
+	err := h.QdiscAdd(clsact(index))
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("adding the qdisc clsact (the kernel needs CONFIG_NET_SCH_INGRESS): %w", err)
+	}
+	f := filter(index)
+	f.Fd, f.Name, f.DirectAction = program.FD(), name, true
+	if err := h.FilterReplace(f); err != nil {
+		return fmt.Errorf("adding the tc filter %s (the kernel needs CONFIG_NET_CLS_BPF): %w", name, err)
+	}
+	return nil
+}
+
+// detach removes our filter, and the qdisc if nobody has another filter in it. The device may be gone.
+func detach(h *netlink.Handle, index int) error {
+	if err := h.FilterDel(filter(index)); err != nil && !gone(err) {
+		return fmt.Errorf("deleting a tc filter: %w", err)
+	}
+	for _, hook := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		others, err := h.FilterList(device(index), hook)
+		if err != nil && !gone(err) {
+			return fmt.Errorf("listing tc filters: %w", err)
+		}
+		if len(others) > 0 {
+			return nil
+		}
+	}
+	if err := h.QdiscDel(clsact(index)); err != nil && !gone(err) {
+		return fmt.Errorf("deleting the qdisc clsact: %w", err)
+	}
+	return nil
+}
+
+// attached says whether a filter of ours with this name is on a device.
+func attached(h *netlink.Handle, index int, name string) (bool, error) {
+	all, err := h.FilterList(device(index), netlink.HANDLE_MIN_INGRESS)
+	if err != nil && !gone(err) {
+		return false, fmt.Errorf("listing tc filters: %w", err)
+	}
+	return slices.ContainsFunc(all, func(f netlink.Filter) bool {
+		b, ok := f.(*netlink.BpfFilter)
+		return ok && b.Name == name
+	}), nil
+}
+
+// device stands for the one with this index.
+func device(index int) netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
+}
+
+func clsact(index int) netlink.Qdisc {
+	return &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+}
+
+// filter is our filter, without its program: to delete it, none is needed.
+func filter(index int) *netlink.BpfFilter {
+	return &netlink.BpfFilter{Fd: -1, FilterAttrs: netlink.FilterAttrs{
+		LinkIndex: index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL,
+	}}
+}

@@ -1,0 +1,141 @@
+package scheduler
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+var twentyFive = []lineConfig{{rate: 20e6}, {rate: 5e6}}
+
+// All kinds of packets find their way, one by one and not in bigger ones. Lines that are saturated all the time, as UDP has it, have
+// shares as their rates.
+func TestTraffic(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		lan  bool
+		how  string
+		off  float64 // by which the share of the faster line may be
+	}{
+		{"TCP", false, server + " -t 2", 0.15},
+		{"TCP from the LAN", true, server + " -t 2", 0.15},
+		{"TCP from the LAN, NAT", true, server + " -t 2", 0.15},
+		{"8 flows from the LAN", true, server + " -t 2 -P 8", 0.15},
+		{"TCP over IPv6 from the LAN", true, server6 + " -t 2", 0.15},
+		{"UDP", false, server + " -t 2 -u -b 40M -l 1400", 0.02},
+		{"UDP from the LAN, in fragments", true, server + " -t 2 -u -b 40M -l 4000", 0.02},
+		{"UDP over IPv6", false, server6 + " -t 2 -u -b 40M -l 1000", 0.02},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, twentyFive...)
+			from := w.router
+			if strings.HasSuffix(test.name, "NAT") {
+				w.router.sh("nft 'add table inet n; add chain inet n p { type nat hook postrouting priority 100; }; " +
+					"add rule inet n p oifname wanbond0 masquerade'")
+			}
+			if test.lan {
+				from = w.lan
+			}
+			r := w.transfer(from, test.how)
+			c := w.counters()
+			if c.Unsegmented != 0 || c.NoLine != 0 || c.NotIP != 0 || c.Packets == 0 {
+				t.Errorf("%+v", c)
+			}
+			t.Logf("%.1f Mbit/s; %d late of %d", r.End.Received.Rate/1e6, c.Late, c.Packets)
+			on := func(i int) float64 { return float64(c.Lines[i].Bytes + ethernet*c.Lines[i].Packets) }
+			share := on(0) / (on(0) + on(1))
+			t.Logf("share %.4f", share)
+			if math.Abs(share-0.8) > test.off {
+				t.Errorf("the line of 20 Mbit/s had %.3f of the bytes, beside one of 5 Mbit/s", share)
+			}
+		})
+	}
+}
+
+// Packets that were not cut into segments are counted. (So those of TestTraffic were.)
+func TestUnsegmented(t *testing.T) {
+	w := newWorld(t, lineConfig{}, lineConfig{})
+	w.router.sh("ip link set wanbond0 gso_max_segs 65535")
+	w.transfer(w.lan, server+" -n 10M")
+	if c := w.counters(); c.Unsegmented == 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Single packets of all sizes, whole and in fragments, and back.
+func TestPing(t *testing.T) {
+	w := newWorld(t, lineConfig{}, lineConfig{}, lineConfig{})
+	for _, h := range []*host{w.router, w.lan} {
+		for _, size := range []int{0, 56, mtu - 28, mtu, 4000, 20000} {
+			h.sh("ping -c 3 -i 0.01 -W 10 -s %d %s", size, server)
+			h.sh("ping -c 3 -i 0.01 -W 10 -s %d %s", size, server6)
+		}
+	}
+	if c := w.counters(); c.NotIP+c.NoLine+c.Unsegmented != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A black-holed line gets no more packets soon, and gets them again when it answers. Echoes stamp the lines, 10 a second.
+func TestBlackHole(t *testing.T) {
+	w := newWorld(t, lineConfig{rate: 20e6}, lineConfig{rate: 20e6})
+	must(t, w.bond.SetMode(Mode{Cap: 20 * time.Millisecond, DeadAfter: 300 * time.Millisecond}))
+	for i := range 2 {
+		w.router.start("bytes of data", "ping -i 0.1 -I ppp-%d 10.8.%d.2", i, i)
+	}
+	w.isp.start("Server listening", "iperf3 -s --forceflush")
+	w.router.start("Connecting", "iperf3 --forceflush -c %s -t 60 -u -b 30M -l 1400", server)
+	sending := func(i int) func() error {
+		last := w.counters().Lines[i].Packets
+		return func() error {
+			c := w.counters().Lines[i]
+			if c.Packets < last+100 || c.Silent {
+				return fmt.Errorf("the line %d gets no packets: %+v", i, c)
+			}
+			return nil
+		}
+	}
+	eventually(t, sending(0))
+	eventually(t, sending(1))
+	if c := w.counters(); c.Lines[0].Passed+c.Lines[1].Passed != 0 {
+		t.Errorf("false alarms: %+v", c)
+	}
+
+	w.modems[1].BlackHole(true)
+	fault := time.Now()
+	passed := w.counters().Lines[1].Passed
+	eventually(t, func() error {
+		if c := w.counters().Lines[1]; c.Passed == passed {
+			return fmt.Errorf("the black-holed line is still used: %+v", c)
+		}
+		return nil
+	})
+	after := w.counters().Lines[1]
+	t.Logf("passed over %v after the fault", time.Since(fault))
+	eventually(t, sending(0))
+	if c := w.counters(); c.Lines[1].Packets != after.Packets || !c.Lines[1].Silent || c.Lines[0].Silent {
+		t.Errorf("%+v; before %+v", c, after)
+	}
+	w.modems[1].BlackHole(false)
+	eventually(t, sending(1))
+	must(t, w.bond.Heard("ppp-1"))
+	must(t, w.bond.Heard("ppp-no"))
+}
+
+// The daemon tells of echoes that do not come to the line's device.
+func TestHeard(t *testing.T) {
+	w := newWorld(t, lineConfig{}, lineConfig{})
+	must(t, w.bond.SetMode(Mode{Cap: 20 * time.Millisecond, DeadAfter: 1}))
+	w.isp.sh("nft 'add table inet t; add chain inet t c { type filter hook input priority 0; policy drop; }'")
+	silent := func() bool { return w.counters().Lines[0].Silent }
+	w.router.try("ping -c 1 -W 0.1 %s", server)
+	if !silent() {
+		t.Errorf("%+v", w.counters())
+	}
+	must(t, w.bond.Heard("ppp-0"))
+	if silent() {
+		t.Errorf("%+v", w.counters())
+	}
+}
