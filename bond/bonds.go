@@ -136,12 +136,16 @@ func (b *Bonds) plan(p *planner, c config.Bond, now time.Time, members []Member)
 			p.Events = append(p.Events, Event{Kind: Left, Bond: c.Device, Line: m.Line, Reason: l.farewell(m)})
 		}
 	}
+	in := filter(lines, func(l slot) bool { return l.in })
 	if spreads(c) {
 		b.learn(shared)
 		view.Addresses = serving(lines)
-		view.share(lines)
+		view.share(in, weigh(in))
 		p.spread(c, lines)
 	} else {
+		if weighted(c) {
+			view.share(in, uploads(in))
+		}
 		p.Events = append(p.Events, b.warn(c.Device, shared)...)
 		p.bond(c, view, shared, lines)
 	}

@@ -74,7 +74,7 @@ func markOf(number uint32) netstate.Mark {
 
 // weigh returns how many of a bond's connections each of its lines gets, in proportion to what they can carry. That is what comes in, or if
 // it is not known of all of them, what goes out.
-func weigh(lines []slot) []int {
+func weigh(lines []slot) []uint64 {
 	rates := []func(config.Line) config.Rate{
 		func(l config.Line) config.Rate { return l.Download },
 		func(l config.Line) config.Rate { return l.Upload },
@@ -87,9 +87,9 @@ func weigh(lines []slot) []int {
 	for _, l := range lines {
 		most = max(most, rates[known](l.Config))
 	}
-	weights, divisor := make([]int, len(lines)), 0
+	weights, divisor := make([]uint64, len(lines)), uint64(0)
 	for i, l := range lines {
-		weights[i] = max(1, int(math.Round(mostWeight*float64(rates[known](l.Config))/float64(most))))
+		weights[i] = max(1, uint64(math.Round(mostWeight*float64(rates[known](l.Config))/float64(most))))
 		divisor = commonDivisor(weights[i], divisor)
 	}
 	for i := range weights {
@@ -98,17 +98,16 @@ func weigh(lines []slot) []int {
 	return weights
 }
 
-func commonDivisor(a, b int) int {
+func commonDivisor(a, b uint64) uint64 {
 	for b != 0 {
 		a, b = b, a%b
 	}
 	return a
 }
 
-// share gives the members of a multipath bond their shares.
-func (v *Bond) share(lines []slot) {
-	serving := filter(lines, func(l slot) bool { return l.in })
-	weights, sum := weigh(serving), 0
+// share gives the members of a bond that are in their shares.
+func (v *Bond) share(serving []slot, weights []uint64) {
+	var sum uint64
 	for _, w := range weights {
 		sum += w
 	}
@@ -139,7 +138,7 @@ func (p *planner) spread(c config.Bond, lines []slot) {
 	route := netstate.Multipath{Destination: netstate.DefaultIPv4, Metric: c.Metric}
 	for i, weight := range weigh(serving) {
 		device := serving[i].Status.Device
-		route.Hops = append(route.Hops, netstate.Hop{Device: device, Weight: weight})
+		route.Hops = append(route.Hops, netstate.Hop{Device: device, Weight: int(weight)})
 		if len(serving) > 1 {
 			p.route(netstate.DefaultIPv4, device, c.Metric+1)
 		}

@@ -47,16 +47,16 @@ func TestWeigh(t *testing.T) {
 	type rates struct{ up, down config.Rate }
 	for _, test := range []struct {
 		lines []rates
-		want  []int
+		want  []uint64
 	}{
-		{[]rates{{}}, []int{1}},
-		{[]rates{{}, {}, {}}, []int{1, 1, 1}},
-		{[]rates{{up: 20e6}, {up: 5e6}}, []int{4, 1}},
-		{[]rates{{up: 20e6, down: 50e6}, {up: 20e6, down: 100e6}}, []int{1, 2}},
-		{[]rates{{up: 20e6, down: 50e6}, {up: 20e6}}, []int{1, 1}},
-		{[]rates{{down: 50e6}, {up: 20e6}}, []int{1, 1}},
-		{[]rates{{up: 18.5e6}, {up: 4.2e6}}, []int{100, 23}},
-		{[]rates{{down: 1}, {down: 1e15}}, []int{1, 100}},
+		{[]rates{{}}, []uint64{1}},
+		{[]rates{{}, {}, {}}, []uint64{1, 1, 1}},
+		{[]rates{{up: 20e6}, {up: 5e6}}, []uint64{4, 1}},
+		{[]rates{{up: 20e6, down: 50e6}, {up: 20e6, down: 100e6}}, []uint64{1, 2}},
+		{[]rates{{up: 20e6, down: 50e6}, {up: 20e6}}, []uint64{1, 1}},
+		{[]rates{{down: 50e6}, {up: 20e6}}, []uint64{1, 1}},
+		{[]rates{{up: 18.5e6}, {up: 4.2e6}}, []uint64{100, 23}},
+		{[]rates{{down: 1}, {down: 1e15}}, []uint64{1, 100}},
 	} {
 		var lines []slot
 		for _, r := range test.lines {

@@ -37,12 +37,13 @@ type Bond struct {
 // Membership is a line's part in its bond.
 type Membership struct {
 	Line, Device string
-	In           bool      // it takes packets
-	Fallback     bool      // it is used only while no other line can be
-	Reason       string    // why it is in, or not: for people
-	Since        time.Time // when In became what it is
-	Rejoin       time.Time // when it is in again if it stays well; zero unless it waits for that
-	Share        float64   // of the bond's packets, or of its connections, 0 to 1
+	In           bool        // it takes packets
+	Fallback     bool        // it is used only while no other line can be
+	Reason       string      // why it is in, or not: for people
+	Since        time.Time   // when In became what it is
+	Rejoin       time.Time   // when it is in again if it stays well; zero unless it waits for that
+	Share        float64     // of the bond's packets, or bytes, or of its connections, 0 to 1
+	Upload       config.Rate // as configured; 0: not said
 }
 
 // EventKind is what an Event tells.

@@ -126,6 +126,12 @@ func (s *script) line(words []string) {
 			m.Config.Fallback = true
 		case "upload":
 			m.Config.Upload = config.Rate(s.number(value))
+		case "overhead":
+			m.Config.Overhead.Bytes = s.number(value)
+		case "cells":
+			m.Config.Overhead.Cells = true
+		case "interval":
+			m.Config.Keepalive.Interval = s.duration(value)
 		case "download":
 			m.Config.Download = config.Rate(s.number(value))
 		default:

@@ -316,6 +316,8 @@ func (s *script) session(m *Member, words []string) {
 			m.Status.IPv6 = line.IPv6{Local: netip.MustParseAddr(value), Peer: netip.MustParseAddr("fe80::1")}
 		case "dns":
 			m.Status.IPv4.DNS = []netip.Addr{netip.MustParseAddr(value)}
+		case "rtt":
+			m.Status.Echo.Least = s.duration(value)
 		case "silent":
 			m.Status.Echo.Silent = s.number(value)
 		case "pings":

@@ -70,9 +70,14 @@ func (p *planner) advertised(m Member) {
 // bond wants a bond device and the devices of its lines.
 func (p *planner) bond(c config.Bond, view Bond, s shared, lines []slot) {
 	serves := view.MTU > 0
-	p.link(netstate.Link{
-		Name: c.Device, Bond: true, Ours: true, Up: serves, MTU: view.MTU, TxQueue: bondQueue, KeepAddresses: !s.known,
-	})
+	device := netstate.Link{Name: c.Device, Ours: true, Up: serves, MTU: view.MTU, KeepAddresses: !s.known}
+	if weighted(c) {
+		device.Weighted = true
+		p.schedule(c, lines)
+	} else {
+		device.Bond, device.TxQueue = true, bondQueue
+	}
+	p.link(device)
 	p.sysctl("net/ipv4/conf/"+c.Device+"/rp_filter", "2")
 	for _, a := range view.Addresses {
 		p.State.Addresses = append(p.State.Addresses, netstate.Address{Device: c.Device, Local: a.Addr(), Peer: a, First: a.Addr() == s.first})
@@ -111,7 +116,9 @@ func (p *planner) slave(c config.Bond, view Bond, l slot) {
 		p.sysctl("net/ipv6/conf/"+s.Device+"/accept_ra", "0")
 	}
 	if l.in {
-		p.State.Qdiscs = append(p.State.Qdiscs, netstate.Qdisc{Device: s.Device, Kind: c.Device})
+		if !weighted(c) {
+			p.State.Qdiscs = append(p.State.Qdiscs, netstate.Qdisc{Device: s.Device, Kind: c.Device})
+		}
 		p.resolver(l.Member)
 	}
 }

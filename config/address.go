@@ -22,23 +22,19 @@ func isTEQL(name string) bool {
 }
 
 // bondModes is how messages name them.
-const bondModes = `"` + ModeTEQL + `" or "` + ModeMultipath + `"`
+const bondModes = `"` + ModeTEQL + `", "` + ModeMultipath + `" or "` + ModeWeighted + `"`
 
 // bondMode takes how a bond spreads packets.
 var bondMode = word("one of the words "+bondModes, "is unknown to this version of linebond", bondModes, func(s string) (string, bool) {
-	return s, s == ModeTEQL || s == ModeMultipath
+	return s, s == ModeTEQL || s == ModeMultipath || s == ModeWeighted
 })
-
-// teqlDevice takes the device of a bond.
-var teqlDevice = word("a TEQL device", "is no TEQL device", teqlDevices+", the names that the kernel gives them",
-	func(s string) (string, bool) { return s, isTEQL(s) })
 
 // noBond is what a line says that stands by itself.
 const noBond = "none"
 
 // bondName takes the bond of a line.
-var bondName = word(`the device of a bond, "multipath" or "none"`, "is no bond", teqlDevices+`, "multipath" or "none"`,
-	func(s string) (string, bool) { return s, s == noBond || s == ModeMultipath || isTEQL(s) })
+var bondName = word(`the device of a bond, "multipath" or "none"`, "is no bond", `the device of a [[bond]], "multipath" or "none"`,
+	func(s string) (string, bool) { return s, isLinuxName(s) })
 
 // hostIPv4 takes the IPv4 address of a host.
 var hostIPv4 = word("an IPv4 address", "is no IPv4 address of a host", `one such as "192.0.2.1"`, parseIPv4)

@@ -40,8 +40,13 @@ func (f *daemonFile) checkBonds() {
 	routes := map[int]*bondTable{} // default routes by metric
 	for _, b := range f.bonds {
 		b.require("bond.mode", "write mode = "+bondModes)
-		if b.Mode == ModeMultipath {
+		switch b.Mode {
+		case ModeMultipath:
 			b.checkMultipath()
+		case ModeWeighted:
+			b.checkWeighted()
+		default:
+			b.checkTEQL()
 		}
 		if first, taken := devices[b.Device]; taken && b.Mode == ModeMultipath {
 			b.failKey("bond.mode", "the bond in line %d is of mode \"multipath\" already; lines that are to be used only while the others "+
@@ -136,12 +141,15 @@ func (b *bondTable) checkMembers(lines []*lineFile) {
 	case len(own) == 0:
 		b.warnKey("bond", "every line of %s says fallback = true, which has no effect then", b.Device)
 	}
-	if b.Mode == ModeMultipath {
+	switch b.Mode {
+	case ModeMultipath:
 		b.checkSpread(lines, own)
-		return
+	case ModeWeighted:
+		b.checkShares(lines, own)
+	default:
+		b.checkDataplanes(lines)
+		b.checkRates(own)
 	}
-	b.checkDataplanes(lines)
-	b.checkRates(own)
 }
 
 // checkSpread finds too many lines, and warns of rates that do not count: those

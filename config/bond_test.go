@@ -21,7 +21,7 @@ func TestBondsAndLines(t *testing.T) {
 		{"a fallback", bond, "", "fallback = true", "", "a:teql0 b:teql0 c:teql0", nil},
 		{"a bond that is not there", bond, "", "bond = 'teql1'", "bond = 'bond1'", "a:teql0", []string{
 			`lines.d/b.toml:5:1: bond: linebond.toml has no [[bond]] of device teql1; add it there, or write bond = "none" here`,
-			`lines.d/c.toml:5:8: bond: 'bond1' is no bond; allowed: "teql0" to "teql15", "multipath" or "none"`}},
+			`lines.d/c.toml:5:1: bond: linebond.toml has no [[bond]] of device bond1; add it there, or write bond = "none" here`}},
 		{"false for none", bond, "bond = false", "bond = 1", "", "c:teql0", []string{
 			`lines.d/a.toml:5:8: bond: must be the device of a bond, "multipath" or "none", not true or false`,
 			`lines.d/b.toml:5:8: bond: must be the device of a bond, "multipath" or "none", not a whole number`}},
@@ -30,7 +30,7 @@ func TestBondsAndLines(t *testing.T) {
 		{"bonds of which little is known", "[bond\nmode = 'teql'\n", "bond = 'teql1'", "fallback = true", "metric = 7", "a: b: c:", []string{
 			"linebond.toml:1:6: expected ']' to close table name"}},
 		{"a bond's device is wrong", bond + "device = 'wan'", "bond = 'teql1'", "", "", "a: b:teql0 c:teql0", []string{
-			`linebond.toml:3:10: bond.device: 'wan' is no TEQL device; allowed: "teql0" to "teql15", the names that the kernel gives them`}},
+			`linebond.toml:3:1: bond.device: wan is no TEQL device; allowed: "teql0" to "teql15", the names that the kernel gives them`}},
 		{"two bonds of one device", two + "addresses = '192.0.2.1'\n[[bond]]\ndevice = 'teql1'\nmode = 'teql'\naddresses = '192.0.2.1'", "bond = 'teql1'", "", "", "a:teql1 b:teql0 c:teql0", []string{
 			"linebond.toml:9:1: bond.device: teql1 is the device of the bond in line 3 already"}},
 		{"two bonds of one address", "[[bond]]\nmode = 'teql'\naddresses = ['192.0.2.0/24', '192.0.2.0/32']\n[[bond]]\nmode = 'teql'\nmetric = 7\ndevice = 'teql1'\naddresses = ['192.0.2.0/24', '192.0.2.1/24', '192.0.2.0']",
@@ -88,6 +88,24 @@ func TestBondsAndLines(t *testing.T) {
 		{"rates for multipath", "[bond]\nmode = 'multipath'", "upload = '9mbit'", "upload = '1mbit'", "upload = '1mbit'\ndownload = '1mbit'", "a:multipath b:multipath c:multipath", nil},
 		{"rates of some lines for multipath", "[bond]\nmode = 'multipath'", "upload = '9mbit'", "", "download = '1mbit'", "a:multipath b:multipath c:multipath", []string{
 			"linebond.toml:1:2: warning: bond: download is given for some lines of multipath but not for a, so all get as many connections; give it for all of them"}},
+		{"weighted", "[bond]\nmode = 'weighted'\nshaping = 'none'", "upload = '20mbit'", "bond = 'wanbond0'\nupload = '5mbit'\ndataplane = 'ebpf'", "bond = 'none'", "a:wanbond0 b:wanbond0 c:", nil},
+		{"weighted, by a name of its own", "[[bond]]\nmode = 'weighted'\ndevice = 'both'\n[[bond]]\nmode = 'teql'\nmetric = 7", "upload = '20mbit'", "bond = 'teql0'", "upload = '64kbit'", "a:both b:teql0 c:both", nil},
+		{"what does not go with weighted", "[bond]\nmode = 'weighted'\ndevice = 'teql0'\nshaping = 'cake'", "upload = '1mbit'", "", "", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
+			`linebond.toml:3:1: bond.device: teql0 is a device of the kernel's TEQL; with mode "weighted" linebond makes one of its own: leave this out, and it is called wanbond0`,
+			`linebond.toml:4:1: bond.shaping: "cake" is not yet to be had in this version of linebond; write "none", or leave it out`}},
+		{"rates that are none, for weighted", "[bond]\nmode = 'weighted'", "upload = '0mbit'", "upload = '63kbit'", "upload = '1tbit'", "", []string{
+			`lines.d/a.toml:5:10: upload: '0mbit' is out of range or no rate; allowed: ` + allowedRates,
+			`lines.d/b.toml:5:1: upload: 63 kbit/s is no rate of a line; allowed in a bond of mode "weighted": 64 kbit/s to 100 Gbit/s`,
+			`lines.d/c.toml:5:1: upload: 1000 Gbit/s is no rate of a line; allowed in a bond of mode "weighted": 64 kbit/s to 100 Gbit/s`}},
+		{"no rates for weighted", "[bond]\nmode = 'weighted'", "", "", "bond = 'none'", "a:wanbond0 b:wanbond0 c:", []string{
+			"linebond.toml:1:2: warning: bond: the lines of wanbond0 have no upload, so each gets an equal share of the bytes, and together they are as fast as " +
+				`the slowest times 2; write into the file of each what it carries, such as upload = "20mbit"`}},
+		{"rates of some lines for weighted", "[bond]\nmode = 'weighted'", "upload = '1mbit'", "fallback = true", "", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
+			"linebond.toml:1:2: warning: bond: upload is given for some lines of wanbond0 but not for c, so each gets an equal share of the bytes; give it for all of them"}},
+		{"one line for weighted", "[bond]\nmode = 'weighted'", "", "bond = 'none'", "bond = 'none'", "a:wanbond0 b: c:", []string{
+			"linebond.toml:1:2: warning: bond: wanbond0 has one line, a, which gets no faster by it"}},
+		{"a weighted bond's device as a line's", "[bond]\nmode = 'weighted'", "upload = '1mbit'", "upload = '1mbit'\ndevice = 'wanbond0'", "upload = '1mbit'\nmtu = 1400", "a:wanbond0 c:wanbond0", []string{
+			"lines.d/b.toml:6:1: device: wanbond0 is the device of a bond"}},
 		{"a bond's device as a line's", bond, "device = 'teql0'", "", "", "b:teql0 c:teql0", []string{
 			"lines.d/a.toml:5:10: device: 'teql0' is the name of a bond's device"}},
 		{"the LAN on the trunk", "[lan]\ninterfaces = 'eth1'", "", "", "", "a: b: c:", nil},

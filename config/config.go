@@ -90,22 +90,30 @@ type Health struct {
 
 // Bond is several lines as one.
 type Bond struct {
-	Device        string         // teql0 to teql15; with ModeMultipath, which has no device, the mode's name in its place
-	Mode          string         // ModeTEQL or ModeMultipath
+	Device        string         // teql0 to teql15 with ModeTEQL; with ModeMultipath, which has no device, the mode's name in its place
+	Mode          string         // ModeTEQL, ModeMultipath or ModeWeighted
 	Addresses     []netip.Prefix // the bond's own; a block by its network address is exempt from NAT only
 	LineAddresses string         // keep those that the lines got from the ISP on their devices, or remove them
 	DefaultRoute  bool           // route what has no other route through the bond
 	Metric        int            // of that route
+	Shaping       string         // of ModeWeighted: ShapingNone
 }
 
 // The modes of a bond.
 const (
 	ModeTEQL      = "teql"      // each packet by the next line, by a device of the kernel's TEQL
 	ModeMultipath = "multipath" // each connection by one line, by a route with several next hops
+	ModeWeighted  = "weighted"  // each packet by the line on which it arrives first, by a device of ours and eBPF
 )
+
+// ShapingNone leaves the queue to the lines: a saturated bond shares by the rates.
+const ShapingNone = "none"
 
 // MaxMultipath is how many lines a bond of ModeMultipath may have: there are so many marks for their connections.
 const MaxMultipath = 127
+
+// MaxWeighted is how many lines a bond of ModeWeighted may have: so many are in the program's tables.
+const MaxWeighted = 16
 
 // Forward leads connections from outside to a host of the LAN.
 type Forward struct {
@@ -142,6 +150,7 @@ type Line struct {
 	Keepalive Keepalive
 	Upload    Rate // 0 = not said
 	Download  Rate // 0 = not said
+	Overhead  Overhead
 
 	IPv6         bool // negotiate IPv6CP
 	DefaultRoute bool // route what has no other route through this line
@@ -149,6 +158,12 @@ type Line struct {
 
 	Bond     string // Device of the line's bond; "" = it stands by itself
 	Fallback bool   // used only while no other line of the bond is
+}
+
+// Overhead is what a line's wire carries besides each IP packet.
+type Overhead struct {
+	Bytes int  // 0 to 200, per packet
+	Cells bool // packet and overhead travel in ATM cells, 53 bytes for 48
 }
 
 // The data planes.
@@ -178,7 +193,7 @@ func defaults() Config {
 
 // defaultBond returns what holds for a bond where its table says nothing.
 func defaultBond() Bond {
-	return Bond{Mode: ModeTEQL, Device: "teql0", LineAddresses: "keep", DefaultRoute: true, Metric: 100}
+	return Bond{Mode: ModeTEQL, Device: "teql0", LineAddresses: "keep", DefaultRoute: true, Metric: 100, Shaping: ShapingNone}
 }
 
 // defaultForward returns what holds for a forward where its table says nothing.
@@ -241,8 +256,12 @@ func (l Line) Link() string {
 
 // Equal says whether two lines are configured alike in everything that their
 // session depends on, the password included: if not, it has to be looked at
-// anew. Which bond the packets are for is nothing to the session.
-func (l Line) Equal(o Line) bool {
+// anew. Which bond the packets are for, and how many, is nothing to the session.
+func (l Line) Equal(o Line) bool { return reflect.DeepEqual(l.InBond(o), o) }
+
+// InBond returns the line with what concerns its bond as another has it.
+func (l Line) InBond(o Line) Line {
 	l.Bond, l.Fallback = o.Bond, o.Fallback
-	return reflect.DeepEqual(l, o)
+	l.Upload, l.Download, l.Overhead = o.Upload, o.Download, o.Overhead
+	return l
 }

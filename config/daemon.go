@@ -103,6 +103,7 @@ func (f *daemonFile) checkLines(lines []*lineFile) {
 	for _, l := range known {
 		l.join(f)
 		f.checkLAN(l)
+		f.checkDevices(l)
 	}
 	f.checkFailures(known)
 	if len(known) == 0 || len(known) < len(lines) || f.doc.failed() {
@@ -121,6 +122,22 @@ func (f *daemonFile) checkLAN(l *lineFile) {
 	}
 	if i := slices.Index(f.LAN.Interfaces, l.Link()); i >= 0 {
 		f.refuseLAN(i, "is what line "+l.Name+" dials on")
+	}
+}
+
+// checkDevices finds a device of a line that is that of a bond. (Those of TEQL
+// are no names for anything else.)
+func (f *daemonFile) checkDevices(l *lineFile) {
+	for _, b := range f.Bonds {
+		if b.Mode != ModeWeighted {
+			continue
+		}
+		if l.Device == b.Device {
+			l.doc.failKey("device", "%s is the device of a bond", b.Device)
+		}
+		if l.Interface == b.Device {
+			l.doc.failKey("interface", "%s is the device of a bond; give an Ethernet device", b.Device)
+		}
 	}
 }
 

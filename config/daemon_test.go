@@ -63,10 +63,10 @@ func TestLoadBonds(t *testing.T) {
 	want.LAN = LAN{Interfaces: []string{"eth0", "eth5"}, NAT: NATSource, Source: host("203.0.113.200")}
 	want.Health = Health{Failures: 2, Ping: []netip.Addr{host("192.0.2.1"), host("198.51.100.1")}}
 	want.Bonds = []Bond{{
-		Device: "teql0", Mode: "teql", LineAddresses: "keep", DefaultRoute: true, Metric: 100,
+		Device: "teql0", Mode: "teql", LineAddresses: "keep", DefaultRoute: true, Metric: 100, Shaping: "none",
 		Addresses: prefixes("203.0.113.200/32", "203.0.113.9/29", "203.0.113.8/29", "2001:db8::1/64", "2001:db8::2/128"),
 	}, {
-		Device: "teql15", Mode: "teql", LineAddresses: "remove", Metric: 7, Addresses: prefixes("198.51.100.7/32"),
+		Device: "teql15", Mode: "teql", LineAddresses: "remove", Metric: 7, Shaping: "none", Addresses: prefixes("198.51.100.7/32"),
 	}}
 	want.Forwards = []Forward{
 		{Protocols: []string{"tcp"}, Ports: Ports{443, 443}, To: host("192.168.7.10")},
@@ -143,16 +143,16 @@ func TestBadDaemon(t *testing.T) {
 		{"[[Forwards]]\nport = 1", []string{"1:3: Forwards: unknown table; did you mean forward?"}},
 		{"[[lan]]\ninterfaces = 'eth0'", []string{"1:3: lan: is no list: write [lan], in single brackets"}},
 		{"[bond.teql0]\nmode = 'teql'", []string{"1:2: bond.teql0: unknown table; allowed: bond.mode, bond.device, bond.addresses, " +
-			"bond.line_addresses, bond.default_route, bond.metric"}},
+			"bond.line_addresses, bond.default_route, bond.metric, bond.shaping"}},
 		{bond + bond + "device = 'teql1'\ndefault_route = false\n[[bond]]\n", []string{
 			"3:2: bond: this table is given twice; the first is in line 1; write [[bond]] for each",
 			"7:3: bond: this table is given twice; the first is in line 1; write [[bond]] for each",
-			"7:3: bond.mode: is missing; write mode = \"teql\" or \"multipath\"",
+			"7:3: bond.mode: is missing; write mode = \"teql\", \"multipath\" or \"weighted\"",
 			"7:3: bond.device: teql0 is the device of the bond in line 1 already"}},
 		{"[[bond]]\nmode = 'teql'\nmode = 'teql'\n[[bond]]\nmode = 'teql'\ndevice = 'teql1'\nmode = 'teql'\nmetric = 7", []string{
 			"3:1: bond.mode: is given twice; the first is in line 2", "7:1: bond.mode: is given twice; the first is in line 5"}},
 		{"bond = 'teql0'", []string{"1:1: bond: is a table; it holds bond.mode, bond.device, bond.addresses, bond.line_addresses, " +
-			"bond.default_route, bond.metric"}},
+			"bond.default_route, bond.metric, bond.shaping"}},
 		{"forward = [{ port = 1 }]", []string{"1:1: forward: is a table; it holds forward.protocol, forward.port, forward.to"}},
 		{"mode = 'teql'", []string{"1:1: mode: unknown key; did you mean bond.mode?"}},
 		{"[lan]\ninterfaces = 'eth0'\nfirewall = true", []string{"3:1: lan.firewall: unknown key; did you mean host.firewall?"}},
@@ -160,16 +160,16 @@ func TestBadDaemon(t *testing.T) {
 		{"[[bond]]\nmod = 'teql'", []string{"2:1: bond.mod: unknown key; did you mean bond.mode?"}},
 
 		// Types and ranges.
-		{"[bond]", []string{`1:2: bond.mode: is missing; write mode = "teql" or "multipath"`}},
+		{"[bond]", []string{`1:2: bond.mode: is missing; write mode = "teql", "multipath" or "weighted"`}},
 		{"[bond]\nmode = teql", []string{"2:8: " + noValue}},
-		{"[bond]\nmode = 'TEQL'", []string{`2:8: bond.mode: 'TEQL' is unknown to this version of linebond; allowed: "teql" or "multipath"`}},
-		{"[bond]\nmode = 'weighted'", []string{`2:8: bond.mode: 'weighted' is unknown to this version of linebond; allowed: "teql" or "multipath"`}},
-		{"[bond]\nmode = 1", []string{`2:8: bond.mode: must be one of the words "teql" or "multipath", not a whole number`}},
-		{bond + "device = 'bond0'", []string{"3:10: bond.device: 'bond0' is no TEQL device" + device}},
-		{bond + "device = 'teql'", []string{"3:10: bond.device: 'teql' is no TEQL device" + device}},
-		{bond + "device = 'teql16'", []string{"3:10: bond.device: 'teql16' is no TEQL device" + device}},
-		{bond + "device = 'teql01'", []string{"3:10: bond.device: 'teql01' is no TEQL device" + device}},
-		{bond + "device = 0", []string{"3:10: bond.device: must be a TEQL device, not a whole number"}},
+		{"[bond]\nmode = 'TEQL'", []string{`2:8: bond.mode: 'TEQL' is unknown to this version of linebond; allowed: "teql", "multipath" or "weighted"`}},
+		{"[bond]\nmode = 'fastest'", []string{`2:8: bond.mode: 'fastest' is unknown to this version of linebond; allowed: "teql", "multipath" or "weighted"`}},
+		{"[bond]\nmode = 1", []string{`2:8: bond.mode: must be one of the words "teql", "multipath" or "weighted", not a whole number`}},
+		{bond + "device = 'bond0'", []string{"3:1: bond.device: bond0 is no TEQL device" + device}},
+		{bond + "device = 'teql'", []string{"3:1: bond.device: teql is no TEQL device" + device}},
+		{bond + "device = 'teql16'", []string{"3:1: bond.device: teql16 is no TEQL device" + device}},
+		{bond + "device = 'teql01'", []string{"3:1: bond.device: teql01 is no TEQL device" + device}},
+		{bond + "device = 0", []string{"3:10: bond.device: must be the name of a network device, not a whole number"}},
 		{bond + "addresses = ['203.0.113.9/33', '203.0.113.9/255.255.255.248', '1.2.3', '::ffff:192.0.2.1', '2001:db8::1%e', '192.0.2.1/0', '127.0.0.1', 7]", []string{
 			"3:14: bond.addresses: '203.0.113.9/33' is no address or block of addresses" + address,
 			"3:32: bond.addresses: '203.0.113.9/255.255.255.248' is no address or block of addresses" + address,
@@ -199,7 +199,7 @@ func TestBadDaemon(t *testing.T) {
 		{"[lan]\ninterfaces = 'eth0'\nnat = false", []string{`3:7: lan.nat: must be "masquerade", "none" or an IPv4 address, not true or false`}},
 		{"[lan]\nnat = 'none'", []string{"2:1: warning: lan.nat: has no effect without lan.interfaces, whose packets it is about"}},
 		{"[bond]\n[lan]\nnat = 'none'", []string{
-			`1:2: bond.mode: is missing; write mode = "teql" or "multipath"`,
+			`1:2: bond.mode: is missing; write mode = "teql", "multipath" or "weighted"`,
 			"3:1: warning: lan.nat: has no effect without lan.interfaces, whose packets it is about"}},
 		{"[lan]\nnat = 'none'\ninterfaces = eth0", []string{"3:14: " + noValue}},
 		{"[lan]\nnat = 'none'\ninterface = 'eth0'", []string{"3:1: lan.interface: unknown key; did you mean lan.interfaces?"}},

@@ -11,7 +11,7 @@ import (
 // lineKeyNames is what a message says is allowed in a line file.
 const lineKeyNames = "enabled, interface, vlan, vlan_protocol, priority, device, dataplane, " +
 	"username, password, password_file, auth, service_name, ac_name, host_uniq, mtu, " +
-	"keepalive.interval, keepalive.failures, upload, download, ipv6, default_route, metric, bond, fallback"
+	"keepalive.interval, keepalive.failures, upload, download, overhead, ipv6, default_route, metric, bond, fallback"
 
 // bad holds what is to be said of each testdata file, less its name.
 var bad = map[string][]string{
@@ -191,7 +191,7 @@ func TestDeepPath(t *testing.T) {
 		"lines.d/a.toml": "interface = 'eth1'\n" + minimal,
 	}), "linebond.toml:1:1: a: unknown key; allowed: log.to, log.level, log.facility, log.socket, log.format, dns.system, "+
 		"host.firewall, host.spread_cpus, lan.interfaces, lan.nat, health.failures, health.ping, health.rejoin_after, "+
-		"bond.mode, bond.device, bond.addresses, bond.line_addresses, bond.default_route, bond.metric, "+
+		"bond.mode, bond.device, bond.addresses, bond.line_addresses, bond.default_route, bond.metric, bond.shaping, "+
 		"forward.protocol, forward.port, forward.to")
 }
 

@@ -13,6 +13,7 @@ const maxLineName = maxDeviceName - len("ppp-")
 type lineFile struct {
 	Line
 	passwordFile string // as written: absolute, or relative to the file's directory
+	overhead     framing
 	doc          *document
 }
 
@@ -50,6 +51,7 @@ func (l *lineFile) check() {
 	case len(l.VLAN) == 2 && l.VLANProtocol == "":
 		l.VLANProtocol = "802.1ad"
 	}
+	l.Overhead = l.overhead.on(l.VLAN)
 }
 
 // checkTogether finds lines that cannot be up at the same time. Two sessions

@@ -137,7 +137,7 @@ func noLines(fsys fs.FS, dir string, entries []fs.DirEntry) (all []Problem) {
 func loadLine(fsys fs.FS, dir, name string) *lineFile {
 	file := path.Join(dir, name+".toml")
 	data, info, err := readFile(fsys, file, maxFile)
-	l := &lineFile{Line: defaultLine(name), doc: newDocument("/"+file, data)}
+	l := &lineFile{Line: defaultLine(name), overhead: leastFraming, doc: newDocument("/"+file, data)}
 	if err != nil {
 		l.doc.broken = true
 		l.doc.failFile("%s", reason(err))

@@ -46,11 +46,12 @@ func daemonKeys(c *Config) []key {
 func bondKeys(b *Bond) []key {
 	return []key{
 		{name: "bond.mode", set: into(&b.Mode, bondMode)},
-		{name: "bond.device", set: into(&b.Device, teqlDevice)},
+		{name: "bond.device", set: into(&b.Device, linuxName)},
 		{name: "bond.addresses", set: into(&b.Addresses, list(0, maxAddresses, "addresses", prefix))},
 		{name: "bond.line_addresses", set: into(&b.LineAddresses, choice("keep", "remove"))},
 		{name: "bond.default_route", truth: true, set: into(&b.DefaultRoute, boolean)},
 		{name: "bond.metric", set: into(&b.Metric, metric)},
+		{name: "bond.shaping", set: into(&b.Shaping, choice(ShapingNone, shapingCake))},
 	}
 }
 
@@ -92,6 +93,7 @@ func lineKeys(l *lineFile) []key {
 		{name: "keepalive.failures", set: into(&l.Keepalive.Failures, integer[int](1, 100))},
 		{name: "upload", set: into(&l.Upload, rate)},
 		{name: "download", set: into(&l.Download, rate)},
+		{name: "overhead", set: into(&l.overhead, overhead)},
 		{name: "ipv6", truth: true, set: into(&l.IPv6, boolean)},
 		{name: "default_route", truth: true, set: into(&l.DefaultRoute, boolean)},
 		{name: "metric", set: into(&l.Metric, metric)},

@@ -214,10 +214,12 @@ func deviceName(v value) (string, bool) {
 
 // linuxName takes what Linux accepts as the name of a network device.
 var linuxName = word("the name of a network device", "is no name of a network device",
-	"1 to 15 letters, digits and signs other than / : %", func(name string) (string, bool) {
-		odd := func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' || r == '%' }
-		return name, name != "" && len(name) <= maxDeviceName && name != "." && name != ".." && strings.IndexFunc(name, odd) < 0
-	})
+	"1 to 15 letters, digits and signs other than / : %", func(name string) (string, bool) { return name, isLinuxName(name) })
+
+func isLinuxName(name string) bool {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' || r == '%' }
+	return name != "" && len(name) <= maxDeviceName && name != "." && name != ".." && strings.IndexFunc(name, odd) < 0
+}
 
 // method takes the name of an authentication method.
 var method = word(`one or a list of "mschapv2", "chap", "pap"`, "is unknown", `"mschapv2", "chap", "pap"`,

@@ -8,7 +8,7 @@ import (
 // isBond says whether a device is a bond that is in our use, or comes into it now.
 func (d *differ) isBond(device string) bool {
 	h := d.haveLink[device]
-	return h.Bond && (h.Ours || d.wantLink[device].Bond)
+	return h.Bond && (h.Ours || d.wantLink[device].Bond) || h.Weighted
 }
 
 // leaveBonds takes every line device out of a bond that it is not to be in, and every other device out of a bond of ours.

@@ -5,40 +5,43 @@ import "slices"
 // Diff returns the operations that turn have into want, to be carried out one after the other:
 //
 //	leave bonds                                a line that is dead must get no packet more
-//	load and adopt bonds
+//	load and adopt bonds, make or take over those with a scheduler
 //	delete VLAN devices that must be remade    children first; their names are needed again
 //	make VLAN devices, change egress maps      parents first
 //	set the table                              before anything can come in or go out
 //	set sysctls                                before a device comes up, because some act at that moment
 //	set MTUs and queues, set links up          parents first
-//	join bonds, set them up                    see setBond
+//	join bonds, set them up                    see setBond; and have the schedulers send to lines
 //	delete addresses that stand in the way     see planAddresses
 //	add addresses, add routes, add rules       a rule after the table that it leads to
 //	delete rules, routes, addresses            what is no longer wanted
 //	delete VLAN devices                        children first
-//	release bonds, delete the table
+//	release bonds, delete those with a scheduler, delete the table
 //
 // What have does not mention does not exist: a wanted line device that is not there gets no operation, nor does anything on it, and
 // neither does a VLAN without its parent. A route out of a device that is not up waits until it is. Once the operations have succeeded,
-// the Diff of the new state is empty; after LoadBonds and AddLink it takes one more round, for what is on the new bonds and the settings of
+// the Diff of the new state is empty; after LoadBonds, TakeScheduler and AddLink it takes one more round, for what is on the new bonds and the settings of
 // the new VLAN devices.
 //
 // Diff(State{}, have) takes away all that is ours in have.
 func Diff(want, have State) []Op {
 	d := newDiffer(want.normal(), have.normal())
+	d.unschedule()
 	d.leaveBonds()
 	d.takeBonds()
+	d.takeSchedulers()
 	unwanted := d.removeVLANs()
 	d.makeVLANs()
 	d.setTable()
 	d.setSysctls()
 	d.setLinks()
 	d.setBonds()
+	d.schedule()
 	d.spread()
 	addresses := d.planAddresses()
 	routes, multipaths, rules := d.planRoutes(addresses.flushed), d.planMultipaths(addresses.flushed), d.planRules()
 	return slices.Concat(d.ops, routes.first, multipaths.first, addresses.first, addresses.add, routes.add, multipaths.add, rules.add,
-		rules.last, multipaths.last, routes.last, addresses.last, unwanted, d.releaseBonds(), d.deleteTable())
+		rules.last, multipaths.last, routes.last, addresses.last, unwanted, d.releaseBonds(), d.deleteSchedulers(), d.deleteTable())
 }
 
 // differ is the work of one Diff.
@@ -52,7 +55,8 @@ type differ struct {
 	ops                []Op
 }
 
-// newDiffer begins with what is. A device with the name of a wanted bond that is not of TEQL is none: LoadBonds will tell.
+// newDiffer begins with what is. A device with the name of a wanted bond that is not of TEQL, or not of package scheduler's making, is none:
+// LoadBonds or TakeScheduler will tell.
 func newDiffer(want, have State) *differ {
 	d := &differ{
 		want: want, have: have,
@@ -65,7 +69,7 @@ func newDiffer(want, have State) *differ {
 		d.wantLink[l.Name] = l
 	}
 	for _, l := range have.Links {
-		if d.wantLink[l.Name].Bond && !l.Bond {
+		if w := d.wantLink[l.Name]; w.Bond && !l.Bond || w.Weighted && !l.Weighted {
 			continue
 		}
 		d.haveLink[l.Name] = l

@@ -7,7 +7,7 @@ import "slices"
 func (d *differ) removeVLANs() (unwanted []Op) {
 	var remade []Op
 	for _, l := range d.have.Links {
-		if !l.Ours || l.Bond {
+		if !l.Ours || l.Bond || l.Weighted {
 			continue
 		}
 		w := d.wantLink[l.Name]

@@ -10,6 +10,7 @@
 //	what                                       mark of ownership
 //	VLAN device                                its alias is "linebond" (Alias)
 //	bond device (teql0, ...)                   likewise; a kernel module makes it: we adopt and release it
+//	weighted bond's device (wanbond0, ...)     its alias is "linebond: a bond" (SchedulerAlias)
 //	route, in any routing table                its protocol number is 108 (RouteProtocol)
 //	routing rule of IPv4                       likewise
 //	IPv4 and IPv6 link-local address           it is on a line device (Link.Line); other IPv6 addresses there belong to SLAAC
@@ -47,22 +48,24 @@ type State struct {
 	Rules      []RoutingRule
 	Sysctls    []Sysctl
 	Qdiscs     []Qdisc
+	Schedulers []Scheduler
 	Table      *Table // nil: none
 }
 
 // Link is a network device.
 //
 // Of a wanted link, Up, MTU and TxQueue are demands only when set: no device in use is ever taken down. A wanted device that does not
-// exist is made if it is a VLAN of ours whose parent exists, or a bond, and otherwise passed over until it appears.
+// exist is made if it is a VLAN of ours whose parent exists, a bond, or has a Scheduler, and otherwise passed over until it appears.
 type Link struct {
-	Name    string
-	VLAN    VLAN // zero when this is no VLAN device
-	Ours    bool // a VLAN device of our own making, or a bond device in our use
-	Bond    bool // a device of the kernel's TEQL (teql0, ...), whose slaves have a root qdisc of its name; wanted, it is to be in our use
-	Line    bool // a line's PPP device, whose addresses are ours; it lives as long as a file descriptor and is not made here
-	Up      bool // administratively up. The kernel refuses it to a bond that has no slave yet: that is passed over until it has one.
-	MTU     int  // in bytes; 0 in a wanted link: as it is, and for a VLAN of ours as its parent's. A bond's is never above its slaves'.
-	TxQueue int  // length of the transmission queue (txqueuelen), in packets; 0 in a wanted link: as it is
+	Name     string
+	VLAN     VLAN // zero when this is no VLAN device
+	Ours     bool // a VLAN device or weighted bond's device of our own making, or a bond device in our use
+	Bond     bool // a device of the kernel's TEQL (teql0, ...), whose slaves have a root qdisc of its name; wanted, it is to be in our use
+	Weighted bool // the device of a weighted bond, which has a Scheduler
+	Line     bool // a line's PPP device, whose addresses are ours; it lives as long as a file descriptor and is not made here
+	Up       bool // administratively up. The kernel refuses it to a bond that has no slave yet: that is passed over until it has one.
+	MTU      int  // in bytes; 0 in a wanted link: as it is, and for a VLAN of ours as its parent's. A bond's is never above its slaves'.
+	TxQueue  int  // length of the transmission queue (txqueuelen), in packets; 0 in a wanted link: as it is
 
 	// KeepAddresses, of a wanted bond device: addresses that it has beyond the wanted ones stay. So connections outlive a time when no
 	// line is there to tell the address, also across a restart: the kernel is the memory.
@@ -189,6 +192,9 @@ func (s State) String() string {
 	for _, q := range s.Qdiscs {
 		lines = append(lines, "qdisc "+q.String())
 	}
+	for _, c := range s.Schedulers {
+		lines = append(lines, "scheduler "+c.String())
+	}
 	if s.Table != nil {
 		lines = append(lines, s.Table.String())
 	}
@@ -217,6 +223,9 @@ func (l Link) String() string {
 	}
 	if l.Bond {
 		b.WriteString(" bond")
+	}
+	if l.Weighted {
+		b.WriteString(" weighted")
 	}
 	if l.KeepAddresses {
 		b.WriteString(" keep-addresses")
@@ -307,6 +316,7 @@ func (s State) normal() State {
 	n.Rules = unique(s.Rules)
 	n.Sysctls = unique(s.Sysctls)
 	n.Qdiscs = unique(s.Qdiscs)
+	n.Schedulers = normalSchedulers(s.Schedulers)
 	if s.Table != nil {
 		table := s.Table.normal()
 		n.Table = &table
@@ -324,6 +334,7 @@ func merge(a, b Link) Link {
 	}
 	a.Ours = a.Ours || b.Ours
 	a.Bond = a.Bond || b.Bond
+	a.Weighted = a.Weighted || b.Weighted
 	a.Line = a.Line || b.Line
 	a.Up = a.Up || b.Up
 	a.MTU = max(a.MTU, b.MTU)

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// weightedDevice is the device of a bond of ModeWeighted that says none.
+const weightedDevice = "wanbond0"
+
+// shapingCake is to come: a queue on the bond's device that is shorter than
+// those of the lines.
+const shapingCake = "cake"
+
+// The rates that a line of a bond of ModeWeighted can have. With less or more,
+// somebody has most likely mistaken the unit.
+const (
+	minUpload Rate = 64e3
+	maxUpload Rate = 100e9
+)
+
+// framing is what the key overhead says: an Overhead, to which VLAN tags may
+// have to be added.
+type framing struct {
+	Overhead
+	untagged bool
+}
+
+// on returns the overhead of a line with these VLANs.
+func (f framing) on(vlan []uint16) Overhead {
+	const tag = 4
+	if f.untagged {
+		f.Bytes += tag * len(vlan)
+	}
+	return f.Overhead
+}
+
+// leastFraming is the header of Ethernet, and PPPoE's with that of PPP (RFC 2516
+// section 4).
+var leastFraming = framing{Overhead{Bytes: 14 + 8}, true}
+
+// framings are what lines add to an IP packet: as tc-cake(8) has them in its
+// keywords pppoe-ptm, ethernet (and PPPoE), and pppoe-llcsnap.
+var framings = map[string]framing{
+	"vdsl":           {Overhead{Bytes: leastFraming.Bytes + 4 + 4}, true},                  // check sequence, PTM
+	"fttp-ethernet":  {Overhead{Bytes: leastFraming.Bytes + 4 + 8 + 12}, true},             // check sequence, preamble, gap between frames
+	"adsl-llc-pppoe": {Overhead{Bytes: leastFraming.Bytes + 8 + 2 + 8, Cells: true}, true}, // LLC and SNAP, pad (RFC 2684), AAL5
+}
+
+// maxOverhead is more than any line adds to a packet, in bytes.
+const maxOverhead = 200
+
+var allowedOverheads = fmt.Sprintf(`"vdsl", "fttp-ethernet", "adsl-llc-pppoe", or a number of bytes from 0 to %d`, maxOverhead)
+
+// overhead takes what a line adds to each IP packet.
+func overhead(v value) (framing, bool) {
+	if v.node.Kind == unstable.Integer {
+		n, ok := v.number(0, maxOverhead)
+		return framing{Overhead: Overhead{Bytes: int(n)}}, ok
+	}
+	return namedOverhead(v)
+}
+
+var namedOverhead = word("one of "+allowedOverheads, "is unknown", allowedOverheads, func(s string) (framing, bool) {
+	f, ok := framings[s]
+	return f, ok
+})
+
+// checkTEQL checks what goes not together with the mode.
+func (b *bondTable) checkTEQL() {
+	if !isTEQL(b.Device) {
+		b.failKey("bond.device", "%s is no TEQL device; allowed: %s, the names that the kernel gives them", b.Device, teqlDevices)
+		b.Device = defaultBond().Device
+	}
+}
+
+// checkWeighted checks what goes not together with the mode, and completes the
+// bond.
+func (b *bondTable) checkWeighted() {
+	switch {
+	case !b.given("bond.device"):
+		b.Device = weightedDevice
+	case isTEQL(b.Device):
+		b.failKey("bond.device", `%s is a device of the kernel's TEQL; with mode "weighted" linebond makes one of its own: `+
+			"leave this out, and it is called %s", b.Device, weightedDevice)
+		b.Device = weightedDevice
+	}
+	if b.Shaping == shapingCake {
+		b.failKey("bond.shaping", `"cake" is not yet to be had in this version of linebond; write "none", or leave it out`)
+		b.Shaping = ShapingNone
+	}
+}
+
+// checkShares finds too many lines, and rates that are none of a line, and warns
+// of what makes the mode of no use.
+func (b *bondTable) checkShares(lines, own []*lineFile) {
+	if len(lines) > MaxWeighted {
+		b.failKey("bond.mode", `a bond of mode "weighted" may have up to %d lines, and this has %d`, MaxWeighted, len(lines))
+	}
+	if len(lines) == 1 {
+		b.warnKey("bond", "%s has one line, %s, which gets no faster by it", b.Device, lines[0].Name)
+	}
+	for _, l := range lines {
+		if l.Upload != 0 && (l.Upload < minUpload || l.Upload > maxUpload) {
+			l.doc.failKey("upload", `%s is no rate of a line; allowed in a bond of mode "weighted": %s to %s`, l.Upload, minUpload, maxUpload)
+		}
+	}
+	own = slices.DeleteFunc(slices.Clone(own), func(l *lineFile) bool { return !l.Enabled })
+	unrated := slices.DeleteFunc(slices.Clone(own), func(l *lineFile) bool { return l.doc.given("upload") })
+	switch {
+	case len(unrated) == 0 || len(own) < 2:
+	case len(unrated) == len(own):
+		b.warnKey("bond", `the lines of %s have no upload, so each gets an equal share of the bytes, and together they are as fast as the slowest `+
+			`times %d; write into the file of each what it carries, such as upload = "20mbit"`, b.Device, len(own))
+	default:
+		b.warnKey("bond", "upload is given for some lines of %s but not for %s, so each gets an equal share of the bytes; give it for all of them",
+			b.Device, unrated[0].Name)
+	}
+}
