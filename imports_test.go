@@ -34,7 +34,7 @@ var rooms = map[string]struct {
 
 	"wire":      {imports: "ppp pppoe"},
 	"datapath":  {imports: "ppp pppoe"},
-	"scheduler": {imports: "scheduler/model"},
+	"scheduler": {imports: "netstate scheduler/model"},
 	"probe":     {imports: "lcp"},
 	"kernel":    {imports: "netstate"},
 	"resolv":    {},
@@ -42,8 +42,8 @@ var rooms = map[string]struct {
 	"doctor":    {imports: "config netstate"},
 	"control":   {imports: "line"},
 
-	"daemon":       {imports: "bond config control kernel line netstate ppp pppoe probe syslog"},
-	"cmd/linebond": {imports: "config control daemon datapath doctor kernel lab/tour netstate pppoe probe resolv wire"},
+	"daemon":       {imports: "bond config control kernel lcp line netstate ppp pppoe probe scheduler syslog"},
+	"cmd/linebond": {imports: "config control daemon datapath doctor kernel lab/tour netstate pppoe probe resolv scheduler wire"},
 
 	"ppp/ppptest":      {imports: "ppp"},
 	"lab":              {imports: "control lab/netns"},

@@ -99,29 +99,31 @@ type Rates struct {
 
 // Bond is a bond and the lines that are configured for it.
 type Bond struct {
-	Device    string   `json:"device"`
-	Mode      string   `json:"mode"`
-	Addresses []string `json:"addresses"`
-	MTU       int      `json:"mtu,omitempty"`   // none while no line is in
-	Rates     *Rates   `json:"rates,omitempty"` // of its lines together
-	Members   []Member `json:"members"`
+	Device    string     `json:"device"`
+	Mode      string     `json:"mode"`
+	Addresses []string   `json:"addresses"`
+	MTU       int        `json:"mtu,omitempty"`   // none while no line is in
+	Rates     *Rates     `json:"rates,omitempty"` // of its lines together
+	Members   []Member   `json:"members"`
+	Scheduler *Scheduler `json:"scheduler,omitempty"` // of mode "weighted"
 }
 
 // Member is a line's part in its bond. Shares and losses are from 0 to 1.
 type Member struct {
-	Line     string     `json:"line"`
-	Device   string     `json:"device"`
-	In       bool       `json:"in"` // it takes packets
-	Fallback bool       `json:"fallback"`
-	Reason   string     `json:"reason"` // for being in or not
-	Since    time.Time  `json:"since"`
-	Rejoin   *time.Time `json:"rejoin,omitempty"`
-	Share    float64    `json:"share"` // of the bond's packets, as it should be
-	Sent     *Sent      `json:"sent,omitempty"`
-	Rates    *Rates     `json:"rates,omitempty"`
-	RTT      float64    `json:"rtt"` // of the LCP echoes
-	Loss     float64    `json:"loss"`
-	Ping     *Ping      `json:"ping,omitempty"`
+	Line      string         `json:"line"`
+	Device    string         `json:"device"`
+	In        bool           `json:"in"` // it takes packets
+	Fallback  bool           `json:"fallback"`
+	Reason    string         `json:"reason"` // for being in or not
+	Since     time.Time      `json:"since"`
+	Rejoin    *time.Time     `json:"rejoin,omitempty"`
+	Share     float64        `json:"share"` // of the bond's packets, as it should be
+	Sent      *Sent          `json:"sent,omitempty"`
+	Rates     *Rates         `json:"rates,omitempty"`
+	RTT       float64        `json:"rtt"` // of the LCP echoes
+	Loss      float64        `json:"loss"`
+	Ping      *Ping          `json:"ping,omitempty"`
+	Scheduled *ScheduledLine `json:"scheduled,omitempty"` // of mode "weighted", while the line is in
 }
 
 // Sent is a line's share of what the lines of its bond have sent in the last

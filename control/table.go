@@ -29,6 +29,9 @@ func (s Status) writeTables(w io.Writer, now time.Time) error {
 	tables := [][][]string{lines}
 	if len(s.Bonds) > 0 {
 		tables = append(tables, s.bonds(), s.members(now))
+		if rows := s.scheduled(); len(rows) > 1 {
+			tables = append(tables, rows)
+		}
 	}
 	for i, rows := range tables {
 		if i > 0 {

@@ -25,6 +25,10 @@ func (d *Daemon) apply(want netstate.State) (before *netstate.State, ops []netst
 	if unread != nil && !errors.As(unread, new(*kernel.TableError)) {
 		return nil, nil, unread
 	}
+	var unseen error
+	if have.Schedulers, unseen = d.schedulers.observe(have.Links); unseen != nil {
+		return nil, nil, errors.Join(unread, unseen)
+	}
 	firewall := want.Table != nil && d.config.Host.Firewall
 	if unread != nil {
 		want.Table, have.Table = nil, nil
@@ -42,18 +46,36 @@ func (d *Daemon) apply(want netstate.State) (before *netstate.State, ops []netst
 
 // carryOut carries the operations out. Those that come after the setting of a
 // table with the firewall are for when that has succeeded, and else there are
-// those of a retreat; to leave a bond of TEQL comes before.
+// those of a retreat; to leave a bond of packets comes before.
 func (d *Daemon) carryOut(ops []netstate.Op, firewall bool, retreat func() []netstate.Op) error {
-	host := d.options.Effects.Host
 	table := slices.IndexFunc(ops, is[netstate.SetTable])
 	if table < 0 || !firewall {
-		return host.Apply(ops)
+		return d.perform(ops)
 	}
-	err := host.Apply(ops[:table])
-	if refused := host.Apply(ops[table : table+1]); refused != nil {
-		return errors.Join(err, unguarded(refused), host.Apply(slices.DeleteFunc(retreat(), is[netstate.Leave])))
+	err := d.perform(ops[:table])
+	if refused := d.perform(ops[table : table+1]); refused != nil {
+		left := func(op netstate.Op) bool { return is[netstate.Leave](op) || is[netstate.Unschedule](op) }
+		return errors.Join(err, unguarded(refused), d.perform(slices.DeleteFunc(retreat(), left)))
 	}
-	return errors.Join(err, host.Apply(ops[table+1:]))
+	return errors.Join(err, d.perform(ops[table+1:]))
+}
+
+// perform hands each operation to the one that can carry it out.
+func (d *Daemon) perform(ops []netstate.Op) error {
+	var errs []error
+	for {
+		n := slices.IndexFunc(ops, isScheduling)
+		if n < 0 {
+			return errors.Join(append(errs, d.options.Effects.Host.Apply(ops))...)
+		}
+		if n > 0 {
+			errs = append(errs, d.options.Effects.Host.Apply(ops[:n]))
+		}
+		if err := d.schedulers.apply(ops[n]); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", ops[n], err))
+		}
+		ops = ops[n+1:]
+	}
 }
 
 // retreat returns the operations by which lines leave their bonds: those that
@@ -81,7 +103,7 @@ func retreat(want, have netstate.State) []netstate.Op {
 	}
 	return slices.DeleteFunc(netstate.Diff(want, have), func(op netstate.Op) bool {
 		switch op.(type) {
-		case netstate.Leave, netstate.DeleteRule, netstate.DeleteMultipath, netstate.DeleteRoute, netstate.AddMultipath, netstate.AddRoute:
+		case netstate.Leave, netstate.Unschedule, netstate.DeleteRule, netstate.DeleteMultipath, netstate.DeleteRoute, netstate.AddMultipath, netstate.AddRoute:
 			return false
 		}
 		return true

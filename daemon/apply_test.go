@@ -260,11 +260,11 @@ func TestCleanupUnread(t *testing.T) {
 	h := newHost("eth1")
 	h.unread = errTables
 	var out strings.Builder
-	if err := Cleanup[Leftover](h, nil, false, &out); !errors.Is(err, errTables) || strings.Contains(out.String(), "nothing") {
+	if err := Cleanup(h, nil, false, &out); !errors.Is(err, errTables) || strings.Contains(out.String(), "nothing") {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	h.state.Routes = []netstate.Route{{Destination: netstate.DefaultIPv4, Device: "eth1", Metric: 100}}
-	if err := Cleanup[Leftover](h, nil, false, &out); !errors.Is(err, errTables) || len(h.state.Routes) > 0 {
+	if err := Cleanup(h, nil, false, &out); !errors.Is(err, errTables) || len(h.state.Routes) > 0 {
 		t.Errorf("%v\n%s", err, h)
 	}
 }

@@ -43,14 +43,18 @@ func (d *Daemon) tellTrue(host *netstate.State, all bool) {
 }
 
 // isIn says whether the line of an event is in the bond: it has the bond's qdisc,
-// or in a multipath bond a routing table of its own. One without a worker has no
+// is one of those that its scheduler sends to, or has in a multipath bond a
+// routing table of its own. One without a worker has no
 // device any more.
 func (d *Daemon) isIn(e bond.Event, host netstate.State) bool {
 	w := d.workers[e.Line]
 	if w == nil {
 		return false
 	}
-	return slices.Contains(host.Qdiscs, netstate.Qdisc{Device: w.cfg.Device, Kind: e.Bond}) ||
+	scheduled := func(s netstate.Scheduler) bool {
+		return s.Device == e.Bond && slices.ContainsFunc(s.Lines, func(l netstate.ScheduledLine) bool { return l.Device == w.cfg.Device && !l.Gone })
+	}
+	return slices.ContainsFunc(host.Schedulers, scheduled) || slices.Contains(host.Qdiscs, netstate.Qdisc{Device: w.cfg.Device, Kind: e.Bond}) ||
 		slices.ContainsFunc(host.Routes, func(r netstate.Route) bool { return r.Device == w.cfg.Device && r.Table != 0 })
 }
 

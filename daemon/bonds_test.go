@@ -341,7 +341,7 @@ func TestCleanup(t *testing.T) {
 		out, left string
 	}{{true, all, h.String()}, {false, all, "link eth1 mtu 1508\nlink teql0 mtu 1500 txqueuelen 100 bond"}, {false, "nothing of linebond's is in the kernel\n", "link eth1 mtu 1508\nlink teql0 mtu 1500 txqueuelen 100 bond"}} {
 		var out strings.Builder
-		if err := Cleanup[Leftover](h, nil, c.dryRun, &out); err != nil {
+		if err := Cleanup(h, nil, c.dryRun, &out); err != nil {
 			t.Error(err)
 		}
 		if diff := cmp.Diff(c.out, out.String()); diff != "" {

@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"linebond/kernel"
 	"linebond/netstate"
 )
 
 // Leftover is something else that a daemon which has died left in the kernel:
-// datapath.Leftover. It prints as a command that would do what Remove does.
+// datapath.Leftover, scheduler.Leftover. It prints as a command that would do
+// what Remove does.
 type Leftover interface {
 	fmt.Stringer
 	Remove() error
@@ -19,12 +21,12 @@ type Leftover interface {
 // Cleanup takes away what a daemon that has died left in the kernel, about as
 // the commands would that it writes to out. What is ours the kernel's marks
 // tell. A dry run takes nothing away.
-func Cleanup[L Leftover](host Host, left []L, dryRun bool, out io.Writer) error {
+func Cleanup(host Host, left []Leftover, dryRun bool, out io.Writer) error {
 	have, unread := host.Observe(netstate.State{})
 	if unread != nil && !errors.As(unread, new(*kernel.TableError)) {
 		return unread
 	}
-	ops := netstate.Diff(netstate.State{}, have)
+	ops := slices.DeleteFunc(netstate.Diff(netstate.State{}, have), isScheduling) // what these would do, left does
 	if len(ops)+len(left) == 0 && unread == nil {
 		_, err := fmt.Fprintln(out, "nothing of linebond's is in the kernel")
 		return err

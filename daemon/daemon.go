@@ -53,26 +53,27 @@ const (
 // Daemon is the supervisor. All its fields belong to the goroutine of run;
 // others reach it by requests.
 type Daemon struct {
-	options   Options
-	live      context.Context // of the workers: longer than run's, for an orderly close
-	log       *logger
-	config    *config.Config
-	workers   map[string]*worker
-	bonds     *bond.Bonds
-	planned   []bond.Bond  // of the last plan
-	untold    []bond.Event // that are still to become true
-	meter     meter
-	pings     *probe.Watcher
-	publisher *publisher
-	finished  chan *worker
-	requests  chan func()
-	changed   chan struct{} // a line's status is new
-	again     *time.Timer   // for the next reconciliation
-	settling  bool          // again is set by settle
-	repairs   []time.Time   // in the last second: what others undid was done again
-	started   time.Time
-	stopping  bool
-	trouble   trouble // with reconciliations
+	options    Options
+	live       context.Context // of the workers: longer than run's, for an orderly close
+	log        *logger
+	config     *config.Config
+	workers    map[string]*worker
+	bonds      *bond.Bonds
+	planned    []bond.Bond  // of the last plan
+	untold     []bond.Event // that are still to become true
+	schedulers *schedulers
+	meter      meter
+	pings      *probe.Watcher
+	publisher  *publisher
+	finished   chan *worker
+	requests   chan func()
+	changed    chan struct{} // a line's status is new
+	again      *time.Timer   // for the next reconciliation
+	settling   bool          // again is set by settle
+	repairs    []time.Time   // in the last second: what others undid was done again
+	started    time.Time
+	stopping   bool
+	trouble    trouble // with reconciliations
 }
 
 // Run dials the lines and keeps them up until ctx ends; then it closes them
@@ -110,6 +111,7 @@ func newDaemon(o Options) (*Daemon, error) {
 		started:   time.Now(),
 		trouble:   trouble{begins: "host networking is not as it should be; trying again", ends: "host networking is as it should be"},
 	}
+	d.schedulers = newSchedulers(o.Effects.OpenScheduler, d.log)
 	d.pings = d.newPings()
 	for _, p := range o.Problems {
 		d.logProblem(p)
@@ -142,7 +144,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	err = d.supervise(ctx, watch)
 	notify("STOPPING=1")
 	d.closeLines(end)
-	err = errors.Join(err, d.takeAway())
+	err = errors.Join(err, d.takeAway(), d.schedulers.close())
 	d.publisher.end()
 	if err != nil {
 		d.log.Error("stopped", zap.Error(err))

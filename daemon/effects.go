@@ -11,6 +11,7 @@ import (
 	"linebond/ppp"
 	"linebond/pppoe"
 	"linebond/probe"
+	"linebond/scheduler"
 )
 
 // Effects are the daemon's hands: packages wire, datapath, kernel, probe and
@@ -23,6 +24,22 @@ type Effects struct {
 	Resolvers  Resolvers
 	Planes     Planes
 	OpenProber func() (probe.Sender, error)
+	// OpenScheduler makes the device of a weighted bond, or takes over the one
+	// that is there. The MTU is for a new one.
+	OpenScheduler func(device string, mtu int) (Scheduler, error)
+}
+
+// Scheduler is that of a weighted bond: scheduler.Scheduler.
+type Scheduler interface {
+	SetMode(scheduler.Mode) error
+	SetLines([]scheduler.Line) error
+	Lost() ([]string, error) // devices of lines that are not there any more
+	Heard(device string) error
+	Counters() (scheduler.Counters, error)
+	Adopted() bool
+	Unpinned() error // why the next process will not be able to adopt all of it
+	Remove() error
+	Close() error // it goes on by itself
 }
 
 // Planes are the data planes: package wire for the kernel's, package datapath

@@ -23,7 +23,7 @@ func (d *Daemon) start(lines ...config.Line) {
 			c.IPv6 = false
 		}
 		c.Dataplane = d.choosePlane(c)
-		w := newWorker(c, d.options.Effects, d.log.Logger, d.announce)
+		w := newWorker(c, d.options.Effects, d.log.Logger, d.announce, d.schedulers.heard)
 		d.workers[c.Name] = w
 		started = append(started, w)
 	}
@@ -143,7 +143,7 @@ func (d *Daemon) change(before, next []config.Line) {
 			w.halt(line.Reloaded)
 		}
 		if w := d.workers[c.Name]; w != nil {
-			w.member.Bond, w.member.Fallback = c.Bond, c.Fallback
+			w.member = w.member.InBond(c)
 		}
 	}
 	for name := range old {

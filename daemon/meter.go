@@ -7,6 +7,7 @@ import (
 
 	"linebond/control"
 	"linebond/kernel"
+	"linebond/scheduler"
 )
 
 // The meter is read each meterEvery, and keeps meterReadings: rates are those
@@ -20,6 +21,7 @@ const (
 type reading struct {
 	at       time.Time
 	counters map[string]kernel.Counters
+	bonds    map[string]scheduler.Counters // the weighted ones, by device
 }
 
 // meter holds the last readings, the oldest first. It is not altered: with
@@ -110,7 +112,7 @@ func (d *Daemon) read() {
 // counters reads those of the lines of workers.
 func (d *Daemon) counters(workers []*worker) (reading, error) {
 	all, err := d.options.Effects.Host.Counters()
-	r := reading{time.Now(), map[string]kernel.Counters{}}
+	r := reading{time.Now(), map[string]kernel.Counters{}, d.schedulers.counters()}
 	for _, w := range workers {
 		if c, ok := all[w.cfg.Device]; ok {
 			r.counters[w.cfg.Device] = c

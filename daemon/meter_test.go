@@ -23,7 +23,7 @@ func TestMeter(t *testing.T) {
 	start := time.Date(2025, 11, 21, 6, 32, 0, 0, time.UTC)
 	type counters = map[string]kernel.Counters
 	at := func(seconds int, c counters) reading {
-		return reading{start.Add(time.Duration(seconds) * time.Second), c}
+		return reading{at: start.Add(time.Duration(seconds) * time.Second), counters: c}
 	}
 	sent := func(bytes, packets uint64) kernel.Counters {
 		return kernel.Counters{TxBytes: bytes, TxPackets: packets}

@@ -174,13 +174,13 @@ func TestCleanupLeftovers(t *testing.T) {
 	for _, dryRun := range []bool{true, false} {
 		r := &relic{}
 		var out strings.Builder
-		err := Cleanup(&fakeHost{state: netstate.State{}}, []*relic{r}, dryRun, &out)
+		err := Cleanup(&fakeHost{state: netstate.State{}}, []Leftover{r}, dryRun, &out)
 		if err != nil || !strings.HasPrefix(out.String(), "ip link delete ppp-a-port\n#") || r.gone == dryRun {
 			t.Errorf("dry run %v: %v, gone %v\n%s", dryRun, err, r.gone, &out)
 		}
 	}
 	no := errors.New("no")
-	if err := Cleanup(&fakeHost{}, []*relic{{refuse: no}}, false, &strings.Builder{}); !errors.Is(err, no) {
+	if err := Cleanup(&fakeHost{}, []Leftover{&relic{refuse: no}}, false, &strings.Builder{}); !errors.Is(err, no) {
 		t.Error(err)
 	}
 }

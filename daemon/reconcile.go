@@ -24,7 +24,8 @@ func (d *Daemon) reconcile() error {
 	d.planned = plan.Bonds
 	d.publisher.wanted.put(plan.Resolvers)
 	before, ops, err := d.apply(plan.State)
-	d.tellBonds(plan.Events, before, err == nil && !slices.ContainsFunc(ops, is[netstate.LoadBonds]))
+	unfinished := slices.ContainsFunc(ops, func(op netstate.Op) bool { return is[netstate.LoadBonds](op) || is[netstate.TakeScheduler](op) })
+	d.tellBonds(plan.Events, before, err == nil && !unfinished)
 	err = errors.Join(err, d.observeLinks())
 	d.pings.Set(d.pingOrder(members, plan))
 	if d.settling && len(ops) > 0 {

@@ -53,7 +53,7 @@ func (d *Daemon) bondStatus(b bond.Bond, lines map[string]line.Status, readings 
 	for _, m := range b.Members {
 		devices = append(devices, m.Device)
 	}
-	status := control.Bond{Device: b.Device, Mode: b.Mode, Addresses: []string{}, MTU: b.MTU, Rates: readings.rates(devices...), Members: []control.Member{}}
+	status := control.Bond{Device: b.Device, Mode: b.Mode, Addresses: []string{}, MTU: b.MTU, Rates: readings.rates(devices...), Members: []control.Member{}, Scheduler: readings.scheduled(b)}
 	for _, a := range b.Addresses {
 		status.Addresses = append(status.Addresses, addressText(a))
 	}
@@ -62,6 +62,7 @@ func (d *Daemon) bondStatus(b bond.Bond, lines map[string]line.Status, readings 
 		member := control.Member{
 			Line: m.Line, Device: m.Device, In: m.In, Fallback: m.Fallback, Reason: m.Reason, Since: m.Since, Rejoin: control.Optional(m.Rejoin),
 			Share: m.Share, Sent: readings.sent(m.Device, devices), Rates: readings.rates(m.Device), RTT: echo.RTT.Seconds(), Loss: echo.Loss,
+			Scheduled: readings.scheduledLine(b, m),
 		}
 		if p := d.pings.Of(m.Line); p != (probe.Health{}) {
 			member.Ping = &control.Ping{Silent: p.Silent, RTT: p.RTT.Seconds(), Loss: p.Loss}

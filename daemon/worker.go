@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"linebond/config"
+	"linebond/lcp"
 	"linebond/line"
 	"linebond/ppp"
 	"linebond/pppoe"
@@ -22,7 +23,8 @@ type worker struct {
 	cfg     config.Line
 	effects Effects
 	log     *logger
-	changed func() // tells the supervisor that latest is new
+	changed func()                                   // tells the supervisor that latest is new
+	heard   func(device string) (in bool, err error) // tells the scheduler of the line's bond of an answer
 
 	// The supervisor's own.
 	member config.Line // cfg, but of the bond that the line is of now
@@ -66,9 +68,9 @@ func (n newest[T]) put(v T) {
 	n <- v
 }
 
-func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func()) *worker {
+func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func(), heard func(string) (bool, error)) *worker {
 	w := &worker{
-		cfg: cfg, member: cfg, effects: e, log: &logger{Logger: log.With(zap.String("line", cfg.Name))}, changed: changed,
+		cfg: cfg, member: cfg, effects: e, log: &logger{Logger: log.With(zap.String("line", cfg.Name))}, changed: changed, heard: heard,
 		line:    line.New(cfg, randomBytes),
 		events:  make(chan line.Event),
 		links:   make(newest[line.Link], 1),
@@ -232,13 +234,32 @@ func (w *worker) discoveryFrame(f pppoe.Frame, ok bool) {
 
 func (w *worker) sessionFrame(f ppp.Frame, ok bool) {
 	if ok {
+		before := w.line.Echo()
 		w.handle(line.Frame{Protocol: f.Protocol, Payload: f.Payload})
+		w.answered(before, w.line.Echo())
 		return
 	}
 	err := w.session.Err()
 	w.closeSession()
 	w.handle(line.SessionLost{Err: err})
 }
+
+// answered tells the bond's scheduler of an answered echo, and the supervisor if
+// that shows a shorter way than was known.
+func (w *worker) answered(before, now lcp.EchoStats) {
+	if now.Silent >= before.Silent || w.session == nil {
+		return
+	}
+	in, err := w.heard(w.cfg.Device)
+	w.check(err)
+	if in && now.Least.Round(leastStep) != before.Least.Round(leastStep) {
+		w.keep(w.line.Status())
+	}
+}
+
+// leastStep is by how much the shortest round trip has to become shorter to be
+// told.
+const leastStep = 200 * time.Microsecond
 
 // handle gives the line an event, and then those that its actions led to.
 func (w *worker) handle(e line.Event) {

@@ -29,13 +29,15 @@ func sysctlFile(key string) string {
 
 // Observe returns what there is of the things that concern us:
 //
-//	links      those that interest names, every VLAN device of ours, every bond device in our use
+//	links      those that interest names, every VLAN device of ours, every bond device in our use or of our making
 //	addresses  those of the line devices and bond devices among these links
 //	routes     all of ours, of all tables
 //	rules      all of ours
 //	sysctls    those that interest names
 //	qdiscs     what makes a slave of a line device, or of any device one of those bonds'
 //	table      the whole of ours. Without nf_tables in the kernel there is none, which is an error only when interest has one.
+//
+// Of schedulers, it knows nothing but their devices.
 //
 // Interest is the State that is wanted; an empty one finds all that can be told to be ours without it. The kernel shows tables only to
 // those with the capability CAP_NET_ADMIN. With a *TableError comes all but the table, with any other error nothing.
@@ -88,9 +90,11 @@ func (k *Kernel) observeIP(state *netstate.State, family int, names map[int]stri
 	}
 	begun := map[string]bool{}
 	for _, a := range addresses {
-		if device := links[names[a.LinkIndex]]; device.Line || device.Bond {
+		device := links[names[a.LinkIndex]]
+		bond := device.Bond || device.Weighted
+		if device.Line || bond {
 			observed := address(device.Name, a)
-			observed.First = device.Bond && family == netlink.FAMILY_V4 && !begun[device.Name]
+			observed.First = bond && family == netlink.FAMILY_V4 && !begun[device.Name]
 			begun[device.Name] = true
 			state.Addresses = append(state.Addresses, observed)
 		}
@@ -222,7 +226,8 @@ func observeLinks(links []seenLink, names map[int]string, interest []netstate.Li
 	var observed []netstate.Link
 	for _, l := range links {
 		l.Line = line[l.Name]
-		l.Ours = l.alias == netstate.Alias && (l.Bond || l.kind == "vlan")
+		l.Weighted = l.alias == netstate.SchedulerAlias && l.kind == "veth"
+		l.Ours = l.Weighted || l.alias == netstate.Alias && (l.Bond || l.kind == "vlan")
 		if l.kind == "vlan" {
 			l.VLAN.Parent = names[l.parent]
 		}

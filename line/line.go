@@ -93,6 +93,9 @@ func (l *Line) Status() Status {
 	return s
 }
 
+// Echo is the part of Status that each Echo-Reply changes.
+func (l *Line) Echo() lcp.EchoStats { return l.keepalive.Stats() }
+
 // Handle takes an event that happened at the time given and returns what is
 // to be done. The actions and the bytes in them are valid until the next call.
 func (l *Line) Handle(now time.Time, e Event) []Action {

@@ -9,11 +9,13 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"linebond/netstate"
 )
 
 // Aliases of the two ends of a bond's veth pair. The second is followed by the name of the first.
 const (
-	bondAlias = "linebond: a bond"
+	bondAlias = netstate.SchedulerAlias
 	portAlias = "linebond: the lines' side of "
 )
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"linebond/scheduler/model"
@@ -65,6 +66,30 @@ func (s *Scheduler) setLines(lines []Line) error {
 		return err
 	}
 	return s.unhear(before, indexes)
+}
+
+// Lost names the lines that are in, whose devices are not: they are gone, or others of their names.
+func (s *Scheduler) Lost() ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lost []string
+	for i := range s.config.Lines {
+		l := &s.config.Lines[i]
+		if l.Device == 0 {
+			continue
+		}
+		name := nameOf(l)
+		found, err := s.handle.LinkByName(name)
+		switch {
+		case errors.As(err, &netlink.LinkNotFoundError{}):
+			lost = append(lost, name)
+		case err != nil:
+			return nil, fmt.Errorf("the bond %s: looking for the line %s: %w", s.device, name, err)
+		case found.Attrs().Index != int(l.Device):
+			lost = append(lost, name)
+		}
+	}
+	return lost, nil
 }
 
 // unhear takes hear from the lines that have left. A device of the same name may be another one by now.

@@ -101,7 +101,7 @@ func (s *Scheduler) load(found bool) error {
 		}
 		return nil
 	}
-	s.config.Cap = uint64(defaultCap)
+	s.config.Cap = uint64(DefaultCap)
 	return nil
 }
 
@@ -123,7 +123,8 @@ func (s *Scheduler) Adopted() bool { return s.adopted }
 // Unpinned says why the next Open will not be able to adopt them; nil: it will.
 func (s *Scheduler) Unpinned() error { return s.unpinned }
 
-const defaultCap = 20 * time.Millisecond
+// DefaultCap is that of a new bond.
+const DefaultCap = 20 * time.Millisecond
 
 // Mode is how the bond treats lines that are not as believed.
 type Mode struct {

@@ -9,6 +9,7 @@ import (
 	"linebond/daemon"
 	"linebond/datapath"
 	"linebond/kernel"
+	"linebond/scheduler"
 )
 
 func cleanupCommand(p *paths) *cobra.Command {
@@ -32,10 +33,25 @@ func cleanupCommand(p *paths) *cobra.Command {
 				return err
 			}
 			defer k.Close()
-			left, unseen := datapath.Leftovers()
+			left, unseen := leftovers()
 			return errors.Join(daemon.Cleanup(k, left, dryRun, c.OutOrStdout()), unseen)
 		},
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done")
 	return c
+}
+
+// leftovers are those of the rooms whose things no netstate describes: as far as
+// they can be seen.
+func leftovers() ([]daemon.Leftover, error) {
+	bonds, unseen := scheduler.Leftovers()
+	lines, err := datapath.Leftovers()
+	var all []daemon.Leftover
+	for _, l := range bonds { // first: they send to the lines
+		all = append(all, l)
+	}
+	for _, l := range lines {
+		all = append(all, l)
+	}
+	return all, errors.Join(unseen, err)
 }

@@ -17,6 +17,7 @@ import (
 	"linebond/kernel"
 	"linebond/probe"
 	"linebond/resolv"
+	"linebond/scheduler"
 )
 
 func runCommand(p *paths) *cobra.Command {
@@ -79,6 +80,13 @@ func publisher(runtimeDir, system string, log *daemon.Log) *resolv.Publisher {
 func effects(runtimeDir string, host daemon.Host, resolvers daemon.Resolvers, planes daemon.Planes) daemon.Effects {
 	return daemon.Effects{
 		RuntimeDir: runtimeDir, IPv6: hasIPv6(), CPUs: kernel.CPUs(), Host: host, Resolvers: resolvers, Planes: planes,
+		OpenScheduler: func(device string, mtu int) (daemon.Scheduler, error) {
+			s, err := scheduler.Open(device, mtu)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
 		OpenProber: func() (probe.Sender, error) {
 			p, err := probe.Open()
 			if err != nil {

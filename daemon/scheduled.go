@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"slices"
+
+	"linebond/bond"
+	"linebond/control"
+	"linebond/scheduler"
+)
+
+// scheduled returns what the scheduler of a weighted bond has counted, of which
+// the last seconds are looked at where that says more.
+func (m meter) scheduled(b bond.Bond) *control.Scheduler {
+	if len(m) == 0 {
+		return nil
+	}
+	now, ok := m[len(m)-1].bonds[b.Device]
+	if !ok {
+		return nil
+	}
+	s := &control.Scheduler{Packets: now.Packets, Late: now.Late, NoLine: now.NoLine, NotIP: now.NotIP, Unsegmented: now.Unsegmented}
+	for _, r := range m[:len(m)-1] {
+		then, ok := r.bonds[b.Device]
+		if ok && then.Packets < now.Packets && then.Late <= now.Late { // else it is another by now, or was idle
+			s.Disorder = float64(now.Late-then.Late) / float64(now.Packets-then.Packets)
+			break
+		}
+	}
+	return s
+}
+
+// scheduledLine returns the same of one of its lines; nil if it is not in.
+func (m meter) scheduledLine(b bond.Bond, member bond.Membership) *control.ScheduledLine {
+	if len(m) == 0 {
+		return nil
+	}
+	now, ok := m[len(m)-1].line(b.Device, member.Device)
+	if !ok {
+		return nil
+	}
+	l := &control.ScheduledLine{
+		Rate: float64(member.Upload), Packets: now.Packets, Bytes: now.Bytes, Passed: now.Passed, Silent: now.Silent, Backlog: now.Backlog.Seconds(),
+	}
+	var all float64
+	for _, o := range b.Members {
+		all += m.scheduledBits(b.Device, o.Device)
+	}
+	l.TxBits = m.scheduledBits(b.Device, member.Device)
+	if all > 0 {
+		l.Share = l.TxBits / all
+	}
+	return l
+}
+
+// scheduledBits is what went to a line in each of the last seconds, in bits.
+func (m meter) scheduledBits(device, line string) float64 {
+	if len(m) == 0 {
+		return 0
+	}
+	last := m[len(m)-1]
+	now, ok := last.line(device, line)
+	if !ok {
+		return 0
+	}
+	for _, r := range m[:len(m)-1] {
+		then, ok := r.line(device, line)
+		if seconds := last.at.Sub(r.at).Seconds(); ok && then.Bytes <= now.Bytes && seconds > 0 { // else it has come in since
+			return 8 * float64(now.Bytes-then.Bytes) / seconds
+		}
+	}
+	return 0
+}
+
+// line finds a line of a bond.
+func (r reading) line(device, line string) (scheduler.LineCounters, bool) {
+	lines := r.bonds[device].Lines
+	i := slices.IndexFunc(lines, func(l scheduler.LineCounters) bool { return l.Device == line })
+	if i < 0 {
+		return scheduler.LineCounters{}, false
+	}
+	return lines[i], true
+}

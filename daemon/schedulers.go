@@ -1,0 +1,176 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"linebond/netstate"
+	"linebond/scheduler"
+)
+
+// schedulers are those of the weighted bonds that this process has taken over.
+// The supervisor changes them; the lines' goroutines call heard.
+type schedulers struct {
+	open func(device string, mtu int) (Scheduler, error)
+	log  *logger
+
+	mu    sync.Mutex
+	taken map[string]Scheduler          // by device
+	told  map[string]netstate.Scheduler // what they were told last; none: not known
+}
+
+func newSchedulers(open func(string, int) (Scheduler, error), log *logger) *schedulers {
+	return &schedulers{open: open, log: log, taken: map[string]Scheduler{}, told: map[string]netstate.Scheduler{}}
+}
+
+// observe returns them as they are, on a host with these links. One whose device
+// somebody has deleted is no more.
+func (s *schedulers) observe(links []netstate.Link) ([]netstate.Scheduler, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var observed []netstate.Scheduler
+	for _, device := range slices.Sorted(maps.Keys(s.taken)) {
+		there := slices.ContainsFunc(links, func(l netstate.Link) bool { return l.Name == device && l.Weighted })
+		if !there {
+			if err := s.forget(device).Close(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		lost, err := s.taken[device].Lost()
+		if err != nil {
+			return nil, err
+		}
+		told := s.told[device]
+		told.Device, told.Lines = device, slices.Clone(told.Lines)
+		for i, l := range told.Lines {
+			told.Lines[i].Gone = slices.Contains(lost, l.Device)
+		}
+		observed = append(observed, told)
+	}
+	return observed, nil
+}
+
+func (s *schedulers) forget(device string) Scheduler {
+	x := s.taken[device]
+	delete(s.taken, device)
+	delete(s.told, device)
+	return x
+}
+
+// isScheduling says whether an operation is for the schedulers.
+func isScheduling(op netstate.Op) bool {
+	switch op.(type) {
+	case netstate.TakeScheduler, netstate.Unschedule, netstate.Schedule, netstate.DeleteScheduler:
+		return true
+	}
+	return false
+}
+
+func (s *schedulers) apply(op netstate.Op) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch o := op.(type) {
+	case netstate.TakeScheduler:
+		return s.take(o.Device, o.MTU)
+	case netstate.Unschedule:
+		return s.tell(o.Scheduler)
+	case netstate.Schedule:
+		return s.tell(o.Scheduler)
+	case netstate.DeleteScheduler:
+		return s.remove(o.Device)
+	}
+	return fmt.Errorf("%T is not an operation of schedulers", op)
+}
+
+// bornMTU is that of a device whose lines are not known yet, in bytes.
+const bornMTU = 1492
+
+func (s *schedulers) take(device string, mtu int) error {
+	if mtu == 0 {
+		mtu = bornMTU
+	}
+	x, err := s.open(device, mtu)
+	if err != nil {
+		return err
+	}
+	s.taken[device] = x
+	about := []zap.Field{zap.String("bond", device), zap.Bool("adopted", x.Adopted())}
+	if lack := x.Unpinned(); lack != nil {
+		about = append(about, zap.String("not_pinned", lack.Error()))
+	}
+	s.log.Info("scheduler", about...)
+	return nil
+}
+
+func (s *schedulers) tell(to netstate.Scheduler) error {
+	x := s.taken[to.Device]
+	if x == nil {
+		return fmt.Errorf("the bond %s has no scheduler", to.Device)
+	}
+	delete(s.told, to.Device) // on an error it is not known what is in force
+	if err := x.SetMode(scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: to.DeadAfter}); err != nil {
+		return err
+	}
+	var lines []scheduler.Line
+	for _, l := range to.Lines {
+		lines = append(lines, scheduler.Line{Device: l.Device, Rate: l.Rate, Delay: l.Delay, Overhead: l.Overhead, Cells: l.Cells})
+	}
+	if err := x.SetLines(lines); err != nil {
+		return err
+	}
+	s.told[to.Device] = to
+	return nil
+}
+
+// remove takes away also what an earlier process has left.
+func (s *schedulers) remove(device string) error {
+	if s.taken[device] == nil {
+		if err := s.take(device, 0); err != nil {
+			return err
+		}
+	}
+	return s.forget(device).Remove()
+}
+
+// heard tells of an answer that came on a line. It returns whether that line is
+// in a bond.
+func (s *schedulers) heard(device string) (in bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for bond, told := range s.told {
+		if slices.ContainsFunc(told.Lines, func(l netstate.ScheduledLine) bool { return l.Device == device }) {
+			return true, s.taken[bond].Heard(device)
+		}
+	}
+	return false, nil
+}
+
+// counters are those of all bonds, by device. What cannot be read is not there.
+func (s *schedulers) counters() map[string]scheduler.Counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]scheduler.Counters{}
+	for device, x := range s.taken {
+		if c, err := x.Counters(); err == nil {
+			all[device] = c
+		}
+	}
+	return all
+}
+
+// close lets go of what is left: without trouble there is nothing any more.
+func (s *schedulers) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for device := range s.taken {
+		errs = append(errs, s.forget(device).Close())
+	}
+	return errors.Join(errs...)
+}

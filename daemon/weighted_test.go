@@ -1,0 +1,319 @@
+package daemon
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"linebond/config"
+	"linebond/control"
+	"linebond/netstate"
+	"linebond/scheduler"
+)
+
+// fakeSchedulers makes schedulers, whose devices are the host's.
+type fakeSchedulers struct {
+	host *fakeHost
+
+	mu     sync.Mutex
+	refuse error // what opening answers
+	made   map[string]*fakeScheduler
+	began  time.Time
+}
+
+// fakeScheduler counts, for each line, a byte a second for each kbit/s of its
+// rate.
+type fakeScheduler struct {
+	of      *fakeSchedulers
+	device  string
+	adopted bool
+	lines   []scheduler.Line
+	mode    scheduler.Mode
+	heard   map[string]int
+	closed  bool
+}
+
+// useSchedulers gives the world schedulers.
+func (w *world) useSchedulers() *fakeSchedulers {
+	s := &fakeSchedulers{host: w.host, made: map[string]*fakeScheduler{}, began: time.Now()}
+	w.options.Effects.OpenScheduler = s.open
+	return s
+}
+
+func (f *fakeSchedulers) open(device string, mtu int) (Scheduler, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refuse != nil {
+		return nil, f.refuse
+	}
+	s := &fakeScheduler{of: f, device: device, heard: map[string]int{}}
+	f.host.change(func(h *fakeHost) {
+		if s.adopted = h.link(device) != nil; !s.adopted {
+			h.state.Links = append(h.state.Links, netstate.Link{Name: device, Weighted: true, Ours: true, MTU: mtu})
+		}
+	})
+	f.made[device] = s
+	return s, nil
+}
+
+// lines is what a bond's packets go to, as text.
+func (f *fakeSchedulers) lines(device string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.made[device]
+	if s == nil || s.closed {
+		return "none"
+	}
+	var names []string
+	for _, l := range s.lines {
+		names = append(names, l.Device)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+// answers is how often was said that something came on a line.
+func (s *fakeScheduler) answers(device string) int {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	return s.heard[device]
+}
+
+// told is what it was told last.
+func (s *fakeScheduler) told() ([]scheduler.Line, scheduler.Mode) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	return s.lines, s.mode
+}
+
+func (s *fakeScheduler) SetMode(m scheduler.Mode) error {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.mode = m
+	return nil
+}
+
+func (s *fakeScheduler) SetLines(lines []scheduler.Line) error {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.of.host.mu.Lock()
+	defer s.of.host.mu.Unlock()
+	for _, l := range lines {
+		if s.of.host.link(l.Device) == nil {
+			return errors.New("no such device")
+		}
+	}
+	s.lines = lines
+	return nil
+}
+
+func (s *fakeScheduler) Lost() (lost []string, err error) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.of.host.mu.Lock()
+	defer s.of.host.mu.Unlock()
+	for _, l := range s.lines {
+		if s.of.host.link(l.Device) == nil {
+			lost = append(lost, l.Device)
+		}
+	}
+	return lost, nil
+}
+
+func (s *fakeScheduler) Heard(device string) error {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.heard[device]++
+	return nil
+}
+
+func (s *fakeScheduler) Counters() (scheduler.Counters, error) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	seconds := time.Since(s.of.began).Seconds()
+	c := scheduler.Counters{Packets: uint64(100 * seconds), Late: uint64(2 * seconds)}
+	for _, l := range s.lines {
+		c.Lines = append(c.Lines, scheduler.LineCounters{
+			Device: l.Device, Packets: uint64(10 * seconds), Bytes: uint64(float64(l.Rate) / 1000 * seconds), Passed: 3, Backlog: 4 * time.Millisecond,
+		})
+	}
+	return c, nil
+}
+
+func (s *fakeScheduler) Adopted() bool   { return s.adopted }
+func (s *fakeScheduler) Unpinned() error { return nil }
+
+func (s *fakeScheduler) Remove() error {
+	s.of.host.change(func(h *fakeHost) { h.remove(s.device) })
+	return s.Close()
+}
+
+func (s *fakeScheduler) Close() error {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+// unequal is a weighted bond of two lines.
+func unequal() map[string]string {
+	return map[string]string{
+		"linebond.toml":  "[bond]\nmode = \"weighted\"\n",
+		"lines.d/a.toml": lineFile("eth1", "upload = \"20mbit\"\noverhead = \"vdsl\"\n"+patient),
+		"lines.d/b.toml": lineFile("eth2", "upload = \"5mbit\"\n"+patient),
+	}
+}
+
+// carries waits until a weighted bond's packets go to these lines alone.
+func (f *fakeSchedulers) carries(t *testing.T, lines string) {
+	t.Helper()
+	for range 10_000 {
+		synctest.Wait()
+		if f.lines("wanbond0") == lines {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("packets go to %q, want %q", f.lines("wanbond0"), lines)
+}
+
+// TestWeighted: lines come and go, and what carries packets is told.
+func TestWeighted(t *testing.T) {
+	bonded(t, unequal(), func(t *testing.T, w *world) {
+		f := w.useSchedulers()
+		w.bothUp()
+		f.carries(t, "ppp-a ppp-b")
+		for _, want := range []string{
+			"link wanbond0 up mtu 1500 weighted alias linebond",
+			"address 203.0.113.200/32 dev wanbond0",
+			"route default dev wanbond0 proto 108 metric 100",
+		} {
+			if !w.has(want) {
+				t.Errorf("missing: %s; there is\n%s", want, w.host)
+			}
+		}
+		s := f.made["wanbond0"]
+		want := []scheduler.Line{{Device: "ppp-a", Rate: 19_000_000, Overhead: 30}, {Device: "ppp-b", Rate: 4_750_000, Overhead: 22}}
+		lines, mode := s.told()
+		if diff := cmp.Diff(want, lines); diff != "" || mode != (scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: 3 * time.Second}) {
+			t.Errorf("mode %+v\n%s", mode, diff)
+		}
+		w.expect(1, "info scheduler bond=wanbond0 adopted=false")
+		w.expect(1, "info joined line=a bond=wanbond0 reason=up")
+		w.expect(1, "info joined", "bond=wanbond0 reason=up lines=2")
+
+		heard := s.answers("ppp-a")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := s.answers("ppp-a") - heard; n < 9 || n > 11 {
+			t.Errorf("%d answers in ten seconds", n)
+		}
+
+		w.ac.with(func(a *fakeAC) { a.deafTo = "ppp-a" })
+		f.carries(t, "ppp-b")
+		w.expect(1, "info left line=a bond=wanbond0 reason=echoes unanswered: 3 lines=1")
+		w.ac.with(func(a *fakeAC) { a.deafTo = "" })
+		f.carries(t, "ppp-a ppp-b")
+
+		w.command("b", control.Down)
+		f.carries(t, "ppp-a")
+		w.command("a", control.Down)
+		f.carries(t, "")
+		if w.has("route default dev wanbond0 proto 108 metric 100") || !w.has("address 203.0.113.200/32 dev wanbond0") {
+			t.Errorf("without a line:\n%s", w.host)
+		}
+		w.command("b", control.Up)
+		f.carries(t, "ppp-b")
+
+		// Another rate is told, and no line is dialled anew.
+		session := w.reaches("b", "up").Session.ID
+		w.write("lines.d/b.toml", lineFile("eth2", "upload = \"10mbit\"\n"+patient))
+		w.hup()
+		lines, _ = s.told()
+		if got := w.status()["b"].Session.ID; got != session || lines[0].Rate != 9_500_000 {
+			t.Errorf("session %d, was %d; lines %+v", got, session, lines)
+		}
+	})
+}
+
+// TestWeightedDevice: what somebody does to the bond's device, and what an
+// earlier process has left.
+func TestWeightedDevice(t *testing.T) {
+	bonded(t, unequal(), func(t *testing.T, w *world) {
+		f := w.useSchedulers()
+		w.host.state.Links = append(w.host.state.Links,
+			netstate.Link{Name: "wanbond0", Weighted: true, Ours: true, Up: true, MTU: 1400}, netstate.Link{Name: "old", Weighted: true, Ours: true, Up: true})
+		w.bothUp()
+		f.carries(t, "ppp-a ppp-b")
+		w.expect(1, "info scheduler bond=wanbond0 adopted=true")
+		if w.has("link old up weighted alias linebond") {
+			t.Errorf("a bond that is no longer configured is left:\n%s", w.host)
+		}
+		w.host.change(func(h *fakeHost) { h.remove("wanbond0") })
+		time.Sleep(time.Second)
+		f.carries(t, "ppp-a ppp-b")
+		if !w.has("link wanbond0 up mtu 1500 weighted alias linebond") {
+			t.Errorf("the device is not made again:\n%s", w.host)
+		}
+		if err := w.stop(); err != nil {
+			t.Error(err)
+		}
+		if !f.made["wanbond0"].closed || strings.Contains(w.host.String(), "wanbond0") {
+			t.Errorf("left at the end:\n%s", w.host)
+		}
+	})
+}
+
+// TestWeightedRefused: without eBPF the lines are up, and the trouble is told.
+func TestWeightedRefused(t *testing.T) {
+	bonded(t, unequal(), func(t *testing.T, w *world) {
+		f := w.useSchedulers()
+		f.refuse = errors.New("the bond wanbond0: loading the eBPF scheduler: not supported")
+		w.bothUp()
+		if got := w.trouble(); !strings.Contains(got, "loading the eBPF scheduler: not supported") {
+			t.Errorf("trouble %q", got)
+		}
+		w.expect(0, "info joined")
+		f.mu.Lock()
+		f.refuse = nil
+		f.mu.Unlock()
+		f.carries(t, "ppp-a ppp-b")
+		time.Sleep(2 * retryAfter)
+		if got := w.trouble(); got != "" {
+			t.Errorf("trouble %q", got)
+		}
+	})
+}
+
+// TestWeightedStatus: what the program has counted.
+func TestWeightedStatus(t *testing.T) {
+	bonded(t, unequal(), func(t *testing.T, w *world) {
+		w.useSchedulers()
+		w.bothUp()
+		time.Sleep(time.Minute)
+		b := w.bond()
+		about := cmpopts.EquateApprox(0.05, 0)
+		counted := cmpopts.IgnoreFields(control.ScheduledLine{}, "Packets", "Bytes")
+		if diff := cmp.Diff(&control.Scheduler{Disorder: 0.02}, b.Scheduler, about, cmpopts.IgnoreFields(control.Scheduler{}, "Packets", "Late")); diff != "" {
+			t.Error(diff)
+		}
+		for i, want := range []*control.ScheduledLine{
+			{Rate: 20e6, Share: 0.8, TxBits: 152_000, Backlog: 0.004, Passed: 3},
+			{Rate: 5e6, Share: 0.2, TxBits: 38_000, Backlog: 0.004, Passed: 3},
+		} {
+			if diff := cmp.Diff(want, b.Members[i].Scheduled, about, counted); diff != "" {
+				t.Error(diff)
+			}
+		}
+		if b.Mode != config.ModeWeighted || b.Members[0].Share != 0.8 {
+			t.Errorf("%+v", b)
+		}
+	})
+}
