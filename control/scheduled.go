@@ -47,9 +47,12 @@ func (s Status) scheduled() [][]string {
 				continue
 			}
 			up, of, passed, known = up+x.TxBits, of+x.Rate, passed+x.Passed, known && x.Rate > 0
-			lines = append(lines, []string{b.Device, m.Line, percent(x.Share), Rate(x.TxBits), rateOr(x.Rate, x.Rate > 0), backlog(x), fmt.Sprint(x.Passed), none})
+			lines = append(lines, []string{
+				b.Device, m.Line, percent(x.Share), Rate(x.TxBits), rateOr(x.Rate, x.Rate > 0), backlog(x), fmt.Sprint(x.Passed), none,
+			})
 		}
-		whole := []string{b.Device, "all", none, Rate(up), rateOr(of, known && of > 0), none, fmt.Sprint(passed), fmt.Sprintf("%.1f%%", b.Scheduler.Disorder*100)}
+		late := fmt.Sprintf("%.1f%%", b.Scheduler.Disorder*100)
+		whole := []string{b.Device, "all", none, Rate(up), rateOr(of, known && of > 0), none, fmt.Sprint(passed), late}
 		rows = append(append(rows, whole), lines...)
 	}
 	return rows

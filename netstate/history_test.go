@@ -45,6 +45,7 @@ func randomWant(r *rand.Rand) State {
 		}
 	}
 	wantBonds(r, &s)
+	wantScheduler(r, &s)
 	wantSpread(r, &s)
 	if r.IntN(4) > 0 {
 		s.Table = randomTable(r)
@@ -133,7 +134,7 @@ func randomAddress(r *rand.Rand, base string) netip.Addr {
 func (m *model) disturb(r *rand.Rand) {
 	line := pick(r, testLines...)
 	_, exists := m.links[line]
-	switch r.IntN(9) {
+	switch r.IntN(10) {
 	case 0:
 		m.deleteLink(line)
 		delete(m.sysctls, "net/ipv6/conf/"+line+"/accept_ra")
@@ -169,6 +170,8 @@ func (m *model) disturb(r *rand.Rand) {
 		}
 	case 8:
 		m.disturbSpread(r)
+	case 9:
+		m.disturbScheduler(r)
 	}
 }
 
@@ -232,6 +235,7 @@ func newModel(loaded bool) (m *model, foreign State) {
 		addresses: slices.Clone(foreign.Addresses),
 		sysctls:   map[string]string{},
 		dead:      map[string]bool{},
+		taken:     map[string]Scheduler{},
 		qdiscs:    map[string]string{"eth9": "teql5"},
 	}
 	for _, l := range foreign.Links {
@@ -285,7 +289,7 @@ func checkLeft(t *testing.T, m *model, foreign State) {
 		}
 	}
 	for _, a := range m.addresses {
-		if slices.Contains(testBonds, a.Device) && (a.Local.Is4() || !a.Local.IsLinkLocalUnicast()) {
+		if (a.Device == testScheduler || slices.Contains(testBonds, a.Device)) && (a.Local.Is4() || !a.Local.IsLinkLocalUnicast()) {
 			t.Errorf("%s is left behind", a)
 		}
 	}
@@ -293,6 +297,9 @@ func checkLeft(t *testing.T, m *model, foreign State) {
 		if slices.Contains(testBonds, kind) {
 			t.Errorf("%s is left behind", Qdisc{device, kind})
 		}
+	}
+	if len(m.taken) > 0 {
+		t.Errorf("left behind: %v", m.schedulers())
 	}
 	if len(m.routes) > 0 || len(m.spread) > 0 || len(m.rules) > 0 || m.table != nil {
 		t.Errorf("left behind: routes %v %v, rules %v, table %v", m.routes, m.spread, m.rules, m.table)
@@ -321,7 +328,7 @@ func converge(t *testing.T, m *model, want State) {
 		ops = applyRound(t, m, want)
 	}
 	for _, a := range want.Addresses {
-		if i := m.first(a.Device); a.First && m.links[a.Device].Bond && (i < 0 || m.addresses[i].Local != a.Local) {
+		if i := m.first(a.Device); a.First && (m.links[a.Device].Bond || m.links[a.Device].Weighted) && (i < 0 || m.addresses[i].Local != a.Local) {
 			t.Errorf("after %v %s is not first of %v", ops, a, m.addresses)
 		}
 	}
@@ -330,6 +337,7 @@ func converge(t *testing.T, m *model, want State) {
 			t.Errorf("after %v a hop of %s is dead", ops, p)
 		}
 	}
+	m.checkScheduled(t, want, true)
 	if diff := cmp.Diff([]Op(nil), Diff(want, m.state(want))); diff != "" {
 		t.Errorf("after %v there is more to do:\n%s", ops, diff)
 	}
@@ -337,7 +345,7 @@ func converge(t *testing.T, m *model, want State) {
 
 func makesDevices(op Op) bool {
 	switch op.(type) {
-	case LoadBonds, AddLink:
+	case LoadBonds, TakeScheduler, AddLink:
 		return true
 	}
 	return false
@@ -347,6 +355,9 @@ func applyRound(t *testing.T, m *model, want State) []Op {
 	t.Helper()
 	ops := Diff(want, m.state(want))
 	for _, op := range ops {
+		if _, leaves := op.(Unschedule); !leaves {
+			m.checkScheduled(t, want, false)
+		}
 		if err := m.apply(op); err != nil {
 			t.Errorf("%v\nof %v", err, ops)
 		}

@@ -15,7 +15,8 @@ type model struct {
 	dead      map[string]bool // devices whose next hops are passed over: down, or without an IPv4 address since it lost its last
 	rules     []RoutingRule
 	sysctls   map[string]string
-	qdiscs    map[string]string // kind of the root qdisc, by device
+	qdiscs    map[string]string    // kind of the root qdisc, by device
+	taken     map[string]Scheduler // by device
 	table     *Table
 }
 
@@ -23,10 +24,10 @@ type model struct {
 func (m *model) state(want State) State {
 	s := State{
 		Addresses: slices.Clone(m.addresses), Routes: slices.Clone(m.routes), Multipaths: slices.Clone(m.spread), Rules: slices.Clone(m.rules),
-		Table: m.table,
+		Table: m.table, Schedulers: m.schedulers(),
 	}
 	for name, l := range m.links {
-		if i := m.first(name); i >= 0 && l.Bond {
+		if i := m.first(name); i >= 0 && (l.Bond || l.Weighted) {
 			s.Addresses[i].First = true
 		}
 	}
@@ -68,6 +69,8 @@ func (m *model) apply(op Op) error {
 		return m.changeLink(op)
 	case LoadBonds, Join, Leave, Release:
 		return m.changeBond(op)
+	case TakeScheduler, Unschedule, Schedule, DeleteScheduler:
+		return m.changeScheduler(op)
 	case AddAddress:
 		if _, ok := m.links[o.Address.Device]; !ok || o.Address.First {
 			return fmt.Errorf("%s: device exists %v; the kernel knows no first", o, ok)
@@ -283,6 +286,8 @@ func (m *model) deleteLink(name string) {
 		}
 	}
 	delete(m.links, name)
+	m.lose(name)
+	delete(m.sysctls, "net/ipv4/conf/"+name+"/rp_filter")
 	delete(m.qdiscs, name)
 	delete(m.sysctls, "net/ipv6/conf/"+name+"/disable_ipv6")
 	m.addresses = slices.DeleteFunc(m.addresses, func(a Address) bool { return a.Device == name })

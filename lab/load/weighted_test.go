@@ -41,7 +41,10 @@ type unequal struct {
 func newUnequal(t *testing.T) *unequal {
 	t.Helper()
 	name := fmt.Sprintf("linebond-weighted-%d-", os.Getpid())
-	w := &unequal{t: t, dir: t.TempDir(), binary: build(t), lan: name + "lan", home: name + "home", wire: name + "wire", isp: name + "isp", host: name + "web"}
+	w := &unequal{
+		t: t, dir: t.TempDir(), binary: build(t),
+		lan: name + "lan", home: name + "home", wire: name + "wire", isp: name + "isp", host: name + "web",
+	}
 	for _, ns := range []string{w.lan, w.home, w.wire, w.isp, w.host} {
 		must(t, netns.Create(ns))
 		t.Cleanup(func() { must(t, netns.Delete(ns)) })
