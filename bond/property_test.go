@@ -43,6 +43,9 @@ func newChaos(seed uint64) *chaos {
 	if c.random.IntN(2) == 0 {
 		c.config.Bonds[1].Device, c.config.Bonds[1].Mode = "multipath", config.ModeMultipath
 	}
+	if c.random.IntN(3) == 0 {
+		c.config.Bonds[0].Mode = config.ModeWeighted
+	}
 	for i := range 1 + c.random.IntN(5) {
 		name := string(rune('a' + i))
 		var m Member
@@ -166,6 +169,8 @@ func (c *chaos) check() error {
 			if err := c.checkSpread(b); err != nil {
 				return err
 			}
+		} else if err := c.checkPackets(b); err != nil {
+			return err
 		}
 	}
 	return c.checkFalls(before)
@@ -215,6 +220,22 @@ func (c *chaos) checkBond(b Bond, before Plan) error {
 		return fmt.Errorf("shares sum to %v", shares)
 	case len(before.Bonds) > 0 && (b.MTU > 0) != (in > 0):
 		return fmt.Errorf("MTU %d with %d in", b.MTU, in)
+	}
+	return nil
+}
+
+// checkPackets: packets go to a line that is in, and to no other, by a qdisc or by the scheduler of the bond.
+func (c *chaos) checkPackets(b Bond) error {
+	state := c.last.State
+	for _, m := range b.Members {
+		qdisc := slices.Contains(state.Qdiscs, netstate.Qdisc{Device: m.Device, Kind: b.Device})
+		scheduled := slices.ContainsFunc(state.Schedulers, func(s netstate.Scheduler) bool {
+			return s.Device == b.Device && slices.ContainsFunc(s.Lines, func(l netstate.ScheduledLine) bool { return l.Device == m.Device && l.Rate > 0 })
+		})
+		isWeighted := b.Mode == config.ModeWeighted
+		if scheduled != (m.In && isWeighted) || qdisc != (m.In && !isWeighted) {
+			return fmt.Errorf("%s: in %v, mode %q, a qdisc %v, scheduled %v", m.Line, m.In, b.Mode, qdisc, scheduled)
+		}
 	}
 	return nil
 }

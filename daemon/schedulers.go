@@ -6,22 +6,25 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
+	"linebond/lcp"
 	"linebond/netstate"
 	"linebond/scheduler"
 )
 
 // schedulers are those of the weighted bonds that this process has taken over.
-// The supervisor changes them; the lines' goroutines call heard.
+// The supervisor alone changes them, and so looks without the lock; others call
+// heard and counters, and are not to wait for what the kernel takes its time for.
 type schedulers struct {
 	open func(device string, mtu int) (Scheduler, error)
 	log  *logger
 
 	mu    sync.Mutex
 	taken map[string]Scheduler          // by device
-	told  map[string]netstate.Scheduler // what they were told last; none: not known
+	told  map[string]netstate.Scheduler // what they were told last
 }
 
 func newSchedulers(open func(string, int) (Scheduler, error), log *logger) *schedulers {
@@ -31,8 +34,6 @@ func newSchedulers(open func(string, int) (Scheduler, error), log *logger) *sche
 // observe returns them as they are, on a host with these links. One whose device
 // somebody has deleted is no more.
 func (s *schedulers) observe(links []netstate.Link) ([]netstate.Scheduler, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var observed []netstate.Scheduler
 	for _, device := range slices.Sorted(maps.Keys(s.taken)) {
 		there := slices.ContainsFunc(links, func(l netstate.Link) bool { return l.Name == device && l.Weighted })
@@ -57,6 +58,8 @@ func (s *schedulers) observe(links []netstate.Link) ([]netstate.Scheduler, error
 }
 
 func (s *schedulers) forget(device string) Scheduler {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	x := s.taken[device]
 	delete(s.taken, device)
 	delete(s.told, device)
@@ -73,8 +76,6 @@ func isScheduling(op netstate.Op) bool {
 }
 
 func (s *schedulers) apply(op netstate.Op) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch o := op.(type) {
 	case netstate.TakeScheduler:
 		return s.take(o.Device, o.MTU)
@@ -99,7 +100,9 @@ func (s *schedulers) take(device string, mtu int) error {
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
 	s.taken[device] = x
+	s.mu.Unlock()
 	about := []zap.Field{zap.String("bond", device), zap.Bool("adopted", x.Adopted())}
 	if lack := x.Unpinned(); lack != nil {
 		about = append(about, zap.String("not_pinned", lack.Error()))
@@ -108,12 +111,16 @@ func (s *schedulers) take(device string, mtu int) error {
 	return nil
 }
 
+// unknown in place of a duration says that it is not known what a scheduler does:
+// it has to be told again, since nothing that is wanted is the same.
+const unknown = -1
+
 func (s *schedulers) tell(to netstate.Scheduler) error {
 	x := s.taken[to.Device]
 	if x == nil {
 		return fmt.Errorf("the bond %s has no scheduler", to.Device)
 	}
-	delete(s.told, to.Device) // on an error it is not known what is in force
+	s.remember(netstate.Scheduler{Device: to.Device, DeadAfter: unknown}) // in case of an error
 	if err := x.SetMode(scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: to.DeadAfter}); err != nil {
 		return err
 	}
@@ -124,8 +131,14 @@ func (s *schedulers) tell(to netstate.Scheduler) error {
 	if err := x.SetLines(lines); err != nil {
 		return err
 	}
-	s.told[to.Device] = to
+	s.remember(to)
 	return nil
+}
+
+func (s *schedulers) remember(told netstate.Scheduler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told[told.Device] = told
 }
 
 // remove takes away also what an earlier process has left.
@@ -166,11 +179,26 @@ func (s *schedulers) counters() map[string]scheduler.Counters {
 
 // close lets go of what is left: without trouble there is nothing any more.
 func (s *schedulers) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var errs []error
 	for device := range s.taken {
 		errs = append(errs, s.forget(device).Close())
 	}
 	return errors.Join(errs...)
 }
+
+// answered tells the bond's scheduler of an answered echo, and the supervisor if
+// that shows a shorter way than was known.
+func (w *worker) answered(before, now lcp.EchoStats) {
+	if now.Silent >= before.Silent || w.session == nil {
+		return
+	}
+	in, err := w.heard(w.cfg.Device)
+	w.check(err)
+	if in && now.Least.Round(leastStep) != before.Least.Round(leastStep) {
+		w.keep(w.line.Status())
+	}
+}
+
+// leastStep is by how much the shortest round trip has to become shorter to be
+// told.
+const leastStep = 200 * time.Microsecond

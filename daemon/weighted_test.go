@@ -23,7 +23,7 @@ type fakeSchedulers struct {
 	host *fakeHost
 
 	mu     sync.Mutex
-	refuse error // what opening answers
+	refuse error // what opening and SetLines answer
 	made   map[string]*fakeScheduler
 	began  time.Time
 }
@@ -61,6 +61,12 @@ func (f *fakeSchedulers) open(device string, mtu int) (Scheduler, error) {
 	})
 	f.made[device] = s
 	return s, nil
+}
+
+func (f *fakeSchedulers) setRefuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = err
 }
 
 // lines is what a bond's packets go to, as text.
@@ -105,6 +111,9 @@ func (s *fakeScheduler) SetLines(lines []scheduler.Line) error {
 	defer s.of.mu.Unlock()
 	s.of.host.mu.Lock()
 	defer s.of.host.mu.Unlock()
+	if s.of.refuse != nil {
+		return s.of.refuse
+	}
 	for _, l := range lines {
 		if s.of.host.link(l.Device) == nil {
 			return errors.New("no such device")
@@ -281,14 +290,31 @@ func TestWeightedRefused(t *testing.T) {
 			t.Errorf("trouble %q", got)
 		}
 		w.expect(0, "info joined")
-		f.mu.Lock()
-		f.refuse = nil
-		f.mu.Unlock()
+		f.setRefuse(nil)
 		f.carries(t, "ppp-a ppp-b")
 		time.Sleep(2 * retryAfter)
 		if got := w.trouble(); got != "" {
 			t.Errorf("trouble %q", got)
 		}
+	})
+}
+
+// TestWeightedUntold: what a scheduler did not take is tried again, also where
+// nothing is wanted any more.
+func TestWeightedUntold(t *testing.T) {
+	bonded(t, unequal(), func(t *testing.T, w *world) {
+		f := w.useSchedulers()
+		w.bothUp()
+		f.carries(t, "ppp-a ppp-b")
+		f.setRefuse(errors.New("no memory"))
+		w.command("a", control.Down)
+		w.command("b", control.Down)
+		time.Sleep(5 * time.Second)
+		if got := w.trouble(); !strings.Contains(got, "no memory") || f.lines("wanbond0") != "ppp-a ppp-b" {
+			t.Errorf("trouble %q, lines %s", got, f.lines("wanbond0"))
+		}
+		f.setRefuse(nil)
+		f.carries(t, "")
 	})
 }
 

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"linebond/config"
-	"linebond/lcp"
 	"linebond/line"
 	"linebond/ppp"
 	"linebond/pppoe"
@@ -243,23 +242,6 @@ func (w *worker) sessionFrame(f ppp.Frame, ok bool) {
 	w.closeSession()
 	w.handle(line.SessionLost{Err: err})
 }
-
-// answered tells the bond's scheduler of an answered echo, and the supervisor if
-// that shows a shorter way than was known.
-func (w *worker) answered(before, now lcp.EchoStats) {
-	if now.Silent >= before.Silent || w.session == nil {
-		return
-	}
-	in, err := w.heard(w.cfg.Device)
-	w.check(err)
-	if in && now.Least.Round(leastStep) != before.Least.Round(leastStep) {
-		w.keep(w.line.Status())
-	}
-}
-
-// leastStep is by how much the shortest round trip has to become shorter to be
-// told.
-const leastStep = 200 * time.Microsecond
 
 // handle gives the line an event, and then those that its actions led to.
 func (w *worker) handle(e line.Event) {
