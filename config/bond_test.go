@@ -106,6 +106,8 @@ func TestBondsAndLines(t *testing.T) {
 			"linebond.toml:1:2: warning: bond: wanbond0 has one line, a, which gets no faster by it"}},
 		{"a weighted bond's device as a line's", "[bond]\nmode = 'weighted'", "upload = '1mbit'", "upload = '1mbit'\ndevice = 'wanbond0'", "upload = '1mbit'\nmtu = 1400", "a:wanbond0 c:wanbond0", []string{
 			"lines.d/b.toml:6:1: device: wanbond0 is the device of a bond"}},
+		{"a weighted bond's device in the LAN", "[bond]\nmode = 'weighted'\n[lan]\ninterfaces = ['eth0', 'wanbond0']", "upload = '1mbit'", "upload = '1mbit'", "upload = '1mbit'", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
+			"linebond.toml:4:1: lan.interfaces: wanbond0 is the device of a bond; name the devices that the hosts behind this machine are connected to"}},
 		{"a bond's device as a line's", bond, "device = 'teql0'", "", "", "b:teql0 c:teql0", []string{
 			"lines.d/a.toml:5:10: device: 'teql0' is the name of a bond's device"}},
 		{"the LAN on the trunk", "[lan]\ninterfaces = 'eth1'", "", "", "", "a: b: c:", nil},

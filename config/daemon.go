@@ -132,6 +132,9 @@ func (f *daemonFile) checkDevices(l *lineFile) {
 		if b.Mode != ModeWeighted {
 			continue
 		}
+		if i := slices.Index(f.LAN.Interfaces, b.Device); i >= 0 {
+			f.refuseLAN(i, "is the device of a bond")
+		}
 		if l.Device == b.Device {
 			l.doc.failKey("device", "%s is the device of a bond", b.Device)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +26,9 @@ import (
 // uploads are what the lines of an unequal world carry from the router, in bit/s. (Towards it they are equal, since the ISP gives packets to
 // them in turn.)
 var uploads = []float64{20e6, 5e6}
+
+// lags are how long packets are on their way on each line, one way.
+var lags = []time.Duration{5 * time.Millisecond, 15 * time.Millisecond}
 
 var webServer = netip.MustParseAddr("192.0.2.80")
 
@@ -73,7 +77,7 @@ func newUnequal(t *testing.T) *unequal {
 		}
 		return err
 	}))
-	must(t, os.WriteFile(filepath.Join(w.dir, "linebond.toml"), []byte("[log]\nto = \"stderr\"\n[bond]\nmode = \"weighted\"\n"+
+	must(t, os.WriteFile(filepath.Join(w.dir, "linebond.toml"), []byte("[log]\nto = \"stderr\"\nlevel = \"debug\"\n[bond]\nmode = \"weighted\"\n"+
 		"[health]\nfailures = 20\nrejoin_after = \"1s\"\n[lan]\ninterfaces = [\"lan0\"]\n"), 0o600))
 	var err error
 	w.runtime, err = os.MkdirTemp("/dev/shm", "linebond-weighted-")
@@ -108,7 +112,7 @@ func (w *unequal) addLine(i int) isp.AC {
 	must(w.t, netns.Do(w.wire, func() error {
 		m, err := modem.Open(modem.Config{
 			Customer: customer, Carrier: carrier,
-			Up: modem.Direction{Rate: int64(uploads[i]), Delay: 5 * time.Millisecond}, Down: modem.Direction{Rate: 20e6, Delay: 5 * time.Millisecond},
+			Up: modem.Direction{Rate: int64(uploads[i]), Delay: lags[i]}, Down: modem.Direction{Rate: 20e6, Delay: lags[i]},
 		})
 		if err == nil {
 			w.modems = append(w.modems, m)
@@ -208,6 +212,13 @@ func (w *unequal) goesOn(transfer *internet.Transfer, bytes int64) time.Duration
 func TestWeighted(t *testing.T) {
 	w := newUnequal(t)
 	w.wait("both lines", w.in(true, true))
+
+	// What the echoes tell of the lines' delays, of which the difference counts, is told to the program.
+	told := regexp.MustCompile(`ppp-l0 rate 19000000bit delay 0s overhead 22, ppp-l1 rate 4750000bit delay (9|10|11)(\.\d)?ms overhead 22`)
+	w.wait("the difference of delays", func(control.Bond) bool {
+		log, err := os.ReadFile(filepath.Join(w.dir, "log"))
+		return err == nil && told.Match(log)
+	})
 
 	upload := internet.StartUpload(w.dial, webServer)
 	defer upload.Close()
