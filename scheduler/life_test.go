@@ -75,6 +75,25 @@ func TestJoinAndLeave(t *testing.T) {
 	}
 }
 
+// A line whose device is gone is lost, and stays so when another has its name, until that is put in.
+func TestLost(t *testing.T) {
+	w := newWorld(t, lineConfig{}, lineConfig{})
+	for _, step := range []struct{ do, want string }{
+		{"true", "[]"}, {"ip link del ppp-1", "[ppp-1]"}, {"ip link add ppp-1 type ifb", "[ppp-1]"}, {"ip link del ppp-0", "[ppp-0 ppp-1]"},
+	} {
+		w.router.sh("%s", step.do)
+		lost, err := w.bond.Lost()
+		must(t, err)
+		if got := fmt.Sprint(lost); got != step.want {
+			t.Errorf("after %s: %s, want %s", step.do, got, step.want)
+		}
+	}
+	must(t, w.bond.SetLines(w.lines[1:]))
+	if lost, err := w.bond.Lost(); err != nil || len(lost) > 0 {
+		t.Errorf("lost %v, %v", lost, err)
+	}
+}
+
 // Without a BPF file system a bond goes on as well; the one that takes it over begins to count anew.
 func TestUnpinned(t *testing.T) {
 	w := newWorld(t, lineConfig{}, lineConfig{})
