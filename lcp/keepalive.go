@@ -13,7 +13,13 @@ type Keepalive struct {
 	silent int // requests sent since the last sign of life
 	sent   [echoWindow]echo
 	stats  EchoStats
+
+	began       time.Time     // when the half that is going on did
+	now, before time.Duration // least round trips of it and of the one before; 0: there was none
 }
+
+// half is half of the time for which a least round trip counts.
+const half = 150 * time.Second
 
 // echoWindow is how many requests are remembered: a reply that comes later
 // than that many intervals is a sign of life without a round-trip time.
@@ -21,6 +27,7 @@ const echoWindow = 16
 
 type echo struct {
 	at       time.Time
+	number   uint64 // in this session
 	id       uint8
 	pending  bool
 	answered bool
@@ -31,7 +38,8 @@ type EchoStats struct {
 	Sent, Received uint64        // in this session
 	Silent         int           // requests in a row without an answer, the newest included
 	RTT            time.Duration // of the last answer; 0: none yet
-	Least          time.Duration // in this session
+	Answered       uint64        // which request the last answer was to: 1 is the first
+	Least          time.Duration // of the last minutes, two and a half to five
 	Loss           float64       // 0..1, of the last requests whose time is up
 }
 
@@ -47,7 +55,7 @@ func (k *Keepalive) Tick(now time.Time) (id uint8, dead bool) {
 	k.id++
 	k.silent++
 	k.stats.Sent++
-	k.sent[k.id%echoWindow] = echo{at: now, id: k.id, pending: true}
+	k.sent[k.id%echoWindow] = echo{at: now, number: k.stats.Sent, id: k.id, pending: true}
 	return k.id, false
 }
 
@@ -60,9 +68,22 @@ func (k *Keepalive) Reply(now time.Time, id uint8) {
 	}
 	e.answered = true
 	k.stats.Received++
-	k.stats.RTT = now.Sub(e.at)
-	if k.stats.Least == 0 || k.stats.RTT < k.stats.Least {
-		k.stats.Least = k.stats.RTT
+	k.stats.RTT, k.stats.Answered = now.Sub(e.at), e.number
+	k.least(now)
+}
+
+// least takes the last round trip into account. It looks at two halves, so that a line that has become longer is believed after a while.
+func (k *Keepalive) least(now time.Time) {
+	if age := now.Sub(k.began); k.now == 0 || age >= half {
+		k.before, k.now, k.began = k.now, k.stats.RTT, now
+		if age >= 2*half {
+			k.before = 0
+		}
+	}
+	k.now = min(k.now, k.stats.RTT)
+	k.stats.Least = k.now
+	if k.before != 0 {
+		k.stats.Least = min(k.now, k.before)
 	}
 }
 

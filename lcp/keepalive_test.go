@@ -46,10 +46,10 @@ func TestKeepaliveRoundTrip(t *testing.T) {
 	w := newWatch(t)
 	w.expect(lcp.EchoStats{})
 	w.reply(w.tick(), 20*time.Millisecond)
-	w.expect(lcp.EchoStats{Sent: 1, Received: 1, RTT: 20 * time.Millisecond, Least: 20 * time.Millisecond})
+	w.expect(lcp.EchoStats{Sent: 1, Received: 1, RTT: 20 * time.Millisecond, Answered: 1, Least: 20 * time.Millisecond})
 	w.reply(w.tick(), 10*time.Millisecond)
 	w.reply(w.tick(), 30*time.Millisecond)
-	w.expect(lcp.EchoStats{Sent: 3, Received: 3, RTT: 30 * time.Millisecond, Least: 10 * time.Millisecond})
+	w.expect(lcp.EchoStats{Sent: 3, Received: 3, RTT: 30 * time.Millisecond, Answered: 3, Least: 10 * time.Millisecond})
 	w.Reset()
 	w.expect(lcp.EchoStats{})
 }
@@ -60,7 +60,7 @@ func TestKeepaliveDead(t *testing.T) {
 	for range w.Failures {
 		w.tick()
 	}
-	w.expect(lcp.EchoStats{Sent: 6, Received: 1, Silent: 5, RTT: time.Millisecond, Least: time.Millisecond, Loss: 4.0 / 5})
+	w.expect(lcp.EchoStats{Sent: 6, Received: 1, Silent: 5, RTT: time.Millisecond, Answered: 1, Least: time.Millisecond, Loss: 4.0 / 5})
 	for range 2 {
 		if _, dead := w.Tick(w.now); !dead {
 			t.Error("5 of 5 lost, and not dead")
@@ -83,9 +83,9 @@ func TestKeepaliveLate(t *testing.T) {
 	w.tick()
 	w.expect(lcp.EchoStats{Sent: 3, Silent: 3, Loss: 1})
 	w.reply(first, 500*time.Millisecond)
-	w.expect(lcp.EchoStats{Sent: 3, Received: 1, RTT: 2500 * time.Millisecond, Least: 2500 * time.Millisecond, Loss: 0.5})
+	w.expect(lcp.EchoStats{Sent: 3, Received: 1, RTT: 2500 * time.Millisecond, Answered: 1, Least: 2500 * time.Millisecond, Loss: 0.5})
 	w.reply(first, 600*time.Millisecond) // twice: no second round trip
-	w.expect(lcp.EchoStats{Sent: 3, Received: 1, RTT: 2500 * time.Millisecond, Least: 2500 * time.Millisecond, Loss: 0.5})
+	w.expect(lcp.EchoStats{Sent: 3, Received: 1, RTT: 2500 * time.Millisecond, Answered: 1, Least: 2500 * time.Millisecond, Loss: 0.5})
 }
 
 // TestKeepaliveForeign: a reply to what was never sent, or long ago, is a sign
@@ -101,7 +101,7 @@ func TestKeepaliveForeign(t *testing.T) {
 	}
 	w.tick() // takes the place of the first, which is 16 requests old
 	w.reply(old, 0)
-	w.expect(lcp.EchoStats{Sent: 17, Received: 15, RTT: time.Millisecond, Least: time.Millisecond})
+	w.expect(lcp.EchoStats{Sent: 17, Received: 15, RTT: time.Millisecond, Answered: 16, Least: time.Millisecond})
 }
 
 // TestKeepaliveWrap: identifiers wrap at 256, and the loss is that of the last
@@ -119,6 +119,35 @@ func TestKeepaliveWrap(t *testing.T) {
 		w.reply(id, 5*time.Millisecond)
 	}
 	w.expect(lcp.EchoStats{
-		Sent: 1000, Received: 450 + 80 + 15, RTT: 5 * time.Millisecond, Least: 5 * time.Millisecond, Loss: 0.25,
+		Sent: 1000, Received: 450 + 80 + 15, RTT: 5 * time.Millisecond, Answered: 1000, Least: 5 * time.Millisecond, Loss: 0.25,
 	})
+}
+
+// TestKeepaliveLeast: the least round trip is that of the last minutes, so that a line that was led another way is followed.
+func TestKeepaliveLeast(t *testing.T) {
+	w := newWatch(t)
+	for _, step := range []struct {
+		rtt   time.Duration
+		lasts int // seconds
+		want  time.Duration
+	}{
+		{20 * time.Millisecond, 1, 20 * time.Millisecond},
+		{30 * time.Millisecond, 298, 20 * time.Millisecond},
+		{30 * time.Millisecond, 2, 30 * time.Millisecond},
+		{10 * time.Millisecond, 1, 10 * time.Millisecond},
+		{40 * time.Millisecond, 149, 10 * time.Millisecond},
+		{40 * time.Millisecond, 300, 40 * time.Millisecond},
+	} {
+		for range step.lasts {
+			w.reply(w.tick(), step.rtt)
+		}
+		if got := w.Stats().Least; got != step.want {
+			t.Errorf("after %v for %d s: %v, want %v", step.rtt, step.lasts, got, step.want)
+		}
+	}
+	w.now = w.now.Add(time.Hour)
+	w.reply(w.tick(), time.Second)
+	if got := w.Stats().Least; got != time.Second {
+		t.Errorf("after an hour without answers: %v", got)
+	}
 }
