@@ -2,6 +2,7 @@ package modem
 
 import (
 	"encoding/binary"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,13 +22,16 @@ const virtioHeader = 10
 //	       16  tag control information (2), tag protocol (2)
 const auxdata = 20
 
+// timespec is the length in bytes of struct __kernel_timespec: seconds (8), nanoseconds (8), in the host's byte order.
+const timespec = 16
+
 const (
 	addresses     = 12 // bytes of the two MAC addresses, after which a tag stands
 	tagLength     = 4
 	etherTypeVLAN = 0x8100
 )
 
-// whole makes the frame as it would be on a wire of what the kernel hands out: b, with its virtio header, and the control message. It
+// whole makes the frame as it would be on a wire of what the kernel hands out: b, with its virtio header, and the control messages. It
 // returns a copy; nil for a frame that is still to be cut into segments.
 func whole(b, control []byte) []byte {
 	if b[1] != unix.VIRTIO_NET_HDR_GSO_NONE {
@@ -49,11 +53,8 @@ func whole(b, control []byte) []byte {
 
 // outerTag is the VLAN tag that the kernel has taken from the frame, as it was on the wire.
 func outerTag(control []byte) (tag [tagLength]byte, ok bool) {
-	if len(control) < unix.CmsgLen(auxdata) {
-		return tag, false
-	}
-	header, data, _, err := unix.ParseOneSocketControlMessage(control)
-	if err != nil || header.Level != unix.SOL_PACKET || header.Type != unix.PACKET_AUXDATA || len(data) < auxdata {
+	data := part(control, unix.SOL_PACKET, unix.PACKET_AUXDATA)
+	if len(data) < auxdata {
 		return tag, false
 	}
 	status := binary.NativeEndian.Uint32(data)
@@ -67,6 +68,30 @@ func outerTag(control []byte) (tag [tagLength]byte, ok bool) {
 	binary.BigEndian.PutUint16(tag[0:], protocol)
 	binary.BigEndian.PutUint16(tag[2:], binary.NativeEndian.Uint16(data[16:]))
 	return tag, true
+}
+
+// stamp is when the kernel has got the frame from the device, by the time of day; zero if it does not say.
+func stamp(control []byte) time.Time {
+	data := part(control, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW)
+	if len(data) < timespec {
+		return time.Time{}
+	}
+	return time.Unix(int64(binary.NativeEndian.Uint64(data)), int64(binary.NativeEndian.Uint64(data[8:])))
+}
+
+// part is what one of the control messages says; nil if it is not there.
+func part(control []byte, level, kind int32) []byte {
+	for len(control) >= unix.CmsgLen(0) {
+		header, data, rest, err := unix.ParseOneSocketControlMessage(control)
+		if err != nil {
+			return nil
+		}
+		if header.Level == level && header.Type == kind {
+			return data
+		}
+		control = rest
+	}
+	return nil
 }
 
 // finishChecksum does what a network card does to a packet of TCP or UDP whose sender leaves the checksum to it: the place, offset bytes

@@ -76,7 +76,7 @@ type lane struct {
 	hole   bool
 
 	waiting [][]byte
-	ends    time.Duration // when the first of waiting has been sent
+	ends    time.Duration // when the first of waiting has been sent, or when the last frame had been if none waits
 	flying  []flight      // in order of delivery
 	held    *flight       // to be delivered after the next one; all of flying goes before it
 	last    time.Duration // no later frame is delivered before
@@ -114,13 +114,13 @@ func (l *lane) blackHole(on bool) {
 	if l.held != nil {
 		l.lost++
 	}
-	l.waiting, l.flying, l.held = nil, nil, nil
+	l.waiting, l.flying, l.held, l.ends = nil, nil, nil, 0
 	l.waitingBytes, l.flyingBytes = 0, 0
 }
 
-// put takes a frame, which the caller will not touch again.
-func (l *lane) put(now time.Duration, frame []byte) {
-	l.advance(now)
+// put takes a frame that came in at a time, which may have passed before others asked the lane. The caller will not touch it again.
+func (l *lane) put(at time.Duration, frame []byte) {
+	l.advance(at)
 	l.received++
 	switch {
 	case l.hole:
@@ -132,11 +132,11 @@ func (l *lane) put(now time.Duration, frame []byte) {
 		return
 	}
 	if len(l.waiting) == 0 {
-		l.ends = now + l.time(frame)
+		l.ends = max(l.ends, at) + l.time(frame)
 	}
 	l.waiting = append(l.waiting, frame)
 	l.waitingBytes += len(frame)
-	l.advance(now)
+	l.advance(at)
 }
 
 // take returns the next frame that has arrived by now.

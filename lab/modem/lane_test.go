@@ -123,6 +123,25 @@ func TestLaneAskedLate(t *testing.T) {
 	}
 }
 
+// A frame that is put after its time goes as if it had been put in time, as long as what went before is as it was.
+func TestLanePutLate(t *testing.T) {
+	l := &lane{config: Direction{Rate: 1e6}, random: fixed()}
+	l.put(0, sized('a', 10_000))
+	l.take(15 * ms)
+	l.put(8*ms, sized('b', 10_000)) // while a was being sent
+	l.take(70 * ms)
+	l.put(50*ms, sized('c', 10_000)) // on an idle line
+	l.put(55*ms, sized('d', 10_000))
+	var got []time.Duration
+	for at, some := l.next(); some; at, some = l.next() {
+		got = append(got, at)
+		l.take(at)
+	}
+	if want := []time.Duration{60 * ms, 70 * ms}; !slices.Equal(got, want) || l.last != 70*ms {
+		t.Errorf("c and d arrive at %v, want %v", got, want)
+	}
+}
+
 func counted(l *lane) []uint64 {
 	return []uint64{l.received, l.dropped, l.lost, l.duplicated, l.reordered}
 }

@@ -45,7 +45,7 @@ func (p *port) comes(t testing.TB) []byte {
 	eventually(t, func() error {
 		for {
 			var ok bool
-			if frame, ok = p.receive(); !ok {
+			if frame, _, ok = p.receive(); !ok {
 				return fmt.Errorf("no frame has come to %s", p.device)
 			}
 			if isTest(frame) {
@@ -308,7 +308,7 @@ func TestCut(t *testing.T) {
 		must(t, b.modem.Cut(false))
 		eventually(t, func() error { return carrier(t, b.router, "eth1", netlink.OperUp) })
 		for _, pair := range [][2]*port{{eth1, ac1}, {ac1, eth1}} {
-			_, _ = pair[0].receive() // that its device was down
+			_, _, _ = pair[0].receive() // that its device was down
 			must(t, pair[0].send(testFrame(2, "", 60)))
 			if got := pair[1].comes(t); got[16] != 2 {
 				t.Errorf("frame %d came to %s", got[16], pair[1].device)
@@ -381,7 +381,7 @@ func TestClose(t *testing.T) {
 	must(t, b.modem.Close())
 	must(t, b.modem.Close())
 	stacks := make([]byte, 1<<20)
-	if stacks = stacks[:runtime.Stack(stacks, true)]; strings.Contains(string(stacks), "(*way).run") {
+	if stacks = stacks[:runtime.Stack(stacks, true)]; strings.Contains(string(stacks), "(*exchange).run") {
 		t.Errorf("a goroutine runs:\n%s", stacks)
 	}
 	b.modem.Inject(Up, testFrame(0, "", 60))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ const (
 	longest = 1 << 17
 )
 
-// port is one of the modem's two devices. One goroutine receives, another one sends.
+// port is one of the modem's two devices.
 type port struct {
 	device  string
 	link    netlink.Link
@@ -77,6 +78,7 @@ func listen(index int) (int, error) {
 			{"PACKET_IGNORE_OUTGOING", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1},
 			{"PACKET_AUXDATA", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1},
 			{"PACKET_VNET_HDR", unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1},
+			{"SO_TIMESTAMPNS_NEW", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1},
 		} {
 			if err := unix.SetsockoptInt(fd, option.level, option.key, option.value); err != nil {
 				return fmt.Errorf("setting %s: %w", option.name, err)
@@ -110,13 +112,14 @@ func bound(index int, protocol uint16, setup func(fd int) error) (int, error) {
 	return fd, nil
 }
 
-// receive returns the next frame that has come in; nil for one that asks for segmentation. ok is false when there is none now.
-func (p *port) receive() (frame []byte, ok bool) {
+// receive returns the next frame that has come in, nil for one that asks for segmentation, and when it came, by the time of day. ok is
+// false when there is none now.
+func (p *port) receive() (frame []byte, came time.Time, ok bool) {
 	n, controls, _, _, err := unix.Recvmsg(p.in, p.buffer, p.control, 0)
 	if err != nil { // none, or the device has gone down, which the socket says once
-		return nil, false
+		return nil, time.Time{}, false
 	}
-	return whole(p.buffer[:n], p.control[:controls]), true
+	return whole(p.buffer[:n], p.control[:controls]), stamp(p.control[:controls]), true
 }
 
 // send hands a frame to the device.
