@@ -18,6 +18,7 @@ type BondConfig struct {
 	Block     netip.Prefix  // routed down all lines besides the addresses of the lines
 	AC        ACConfig      // of every line's AC; Namespace, Device, Name, Users and Pool are filled in
 	MTU       int           // of the Ethernet; 0: 1500
+	Apart     bool          // the modems are boxes of their own: see CableConfig.Via
 }
 
 // Bond is a customer's network, the ISP and the lines between them:
@@ -117,9 +118,11 @@ func family(to string) string {
 func (b *Bond) newLine(t testing.TB, c BondConfig, i int, script string) *BondLine {
 	t.Helper()
 	l := &BondLine{Name: string(rune('a' + i)), Device: fmt.Sprintf("eth%d", i+1), isp: b.ISP, directory: t.TempDir()}
-	l.Cable = NewCable(t, CableConfig{
-		Router: b.Router, ISP: b.ISP, RouterDevice: l.Device, ISPDevice: fmt.Sprintf("ac%d", i+1), VLAN: []uint16{101}, MTU: c.MTU,
-	})
+	cable := CableConfig{Router: b.Router, ISP: b.ISP, RouterDevice: l.Device, ISPDevice: fmt.Sprintf("ac%d", i+1), VLAN: []uint16{101}, MTU: c.MTU}
+	if c.Apart {
+		cable.Via = NewNamespace(t, "wire")
+	}
+	l.Cable = NewCable(t, cable)
 	l.Modem = NewModem(t, l.Cable, c.Lines[i])
 	if err := os.WriteFile(l.script(), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
@@ -133,6 +136,16 @@ func (b *Bond) newLine(t testing.TB, c BondConfig, i int, script string) *BondLi
 	}
 	l.AC = NewAC(t, ac)
 	return l
+}
+
+// AnswerOn has the ISP send what is for the router's address down one line alone, until another session begins.
+func (b *Bond) AnswerOn(t testing.TB, l *BondLine) {
+	t.Helper()
+	device, err := l.SessionDevice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.ISP.Run(t, "ip", "route", "replace", BondAddress, "dev", device, "table", spreadTable)
 }
 
 func (l *BondLine) script() string { return filepath.Join(l.directory, "ip-up") }

@@ -14,6 +14,10 @@ type CableConfig struct {
 	VLAN                    []uint16 // none, one (802.1Q), or outer and inner
 	OuterProtocol           string   // of the outer of two tags: "802.1ad" (also if empty) or "802.1Q"
 	MTU                     int      // of the Ethernet, tags not counted; 0: 1500. PPP packets of 1500 bytes need 1508.
+
+	// Via is where the cable passes a bridge, so that a Modem is a box of its own, which tells the router nothing of its queue; nil: no
+	// such place. (A line's carrier then ends at the bridge: Unplug is not seen at the other end.)
+	Via *Namespace
 }
 
 // Cable is a veth pair, up at both ends. The ISP's end has the VLAN devices; the router's end is left bare for linebond to tag.
@@ -31,14 +35,59 @@ func NewCable(t testing.TB, c CableConfig) *Cable {
 		c.OuterProtocol = "802.1ad"
 	}
 	mtu := c.MTU + 4*max(len(c.VLAN)-1, 0) // the devices' MTU: room for the inner tag; that for one tag is extra
-	if err := netns.Cable(netns.End{Namespace: c.Router.Name, Device: c.RouterDevice}, netns.End{Namespace: c.ISP.Name, Device: c.ISPDevice}, mtu); err != nil {
-		t.Fatal(err)
-	}
 	cable := &Cable{c}
+	if c.Via != nil {
+		cable.layVia(t, mtu)
+	} else {
+		lay(t, c.Router, c.RouterDevice, c.ISP, c.ISPDevice, mtu)
+	}
 	if tags := cable.tags(c.ISPDevice); len(tags) > 0 {
 		c.ISP.IP(t, tags...)
 	}
 	return cable
+}
+
+func lay(t testing.TB, a *Namespace, deviceA string, b *Namespace, deviceB string, mtu int) {
+	t.Helper()
+	if err := netns.Cable(netns.End{Namespace: a.Name, Device: deviceA}, netns.End{Namespace: b.Name, Device: deviceB}, mtu); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// layVia lays the cable in two halves, with a bridge between them that says nothing itself.
+func (c *Cable) layVia(t testing.TB, mtu int) {
+	t.Helper()
+	via, customer, carrier := c.config.Via, toward(c.config.RouterDevice), toward(c.config.ISPDevice)
+	via.Run(t, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
+	lay(t, c.config.Router, c.config.RouterDevice, via, customer, mtu)
+	lay(t, via, carrier, c.config.ISP, c.config.ISPDevice, mtu)
+	bridge := "br-" + c.config.RouterDevice
+	via.IP(t, "link add "+bridge+" type bridge mcast_snooping 0", "link set "+customer+" master "+bridge,
+		"link set "+carrier+" master "+bridge, "link set "+bridge+" up")
+}
+
+// toward names the bridge's port for an end of the cable.
+func toward(end string) string { return "to-" + end }
+
+// An egress is where the frames of one direction leave for the line.
+type egress struct {
+	namespace *Namespace
+	device    string
+}
+
+// up and down are where a modem has its queues.
+func (c *Cable) up() egress {
+	if via := c.config.Via; via != nil {
+		return egress{via, toward(c.config.ISPDevice)}
+	}
+	return egress{c.config.Router, c.config.RouterDevice}
+}
+
+func (c *Cable) down() egress {
+	if via := c.config.Via; via != nil {
+		return egress{via, toward(c.config.RouterDevice)}
+	}
+	return egress{c.config.ISP, c.config.ISPDevice}
 }
 
 // ISPLink is the device that PPPoE runs on at the ISP's end: "ac1", "ac1.101" or "ac1.100.101".

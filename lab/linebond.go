@@ -12,11 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"linebond/control"
 )
 
 // Linebond is a linebond daemon in a namespace, with folders of its own.
 type Linebond struct {
+	Through []string // a program, with its arguments, that starts the daemon; none: it is started itself
+
 	namespace *Namespace
 	binary    string
 	directory string
@@ -28,6 +32,7 @@ type Linebond struct {
 func NewLinebond(t testing.TB, n *Namespace, binary string) *Linebond {
 	t.Helper()
 	b := &Linebond{namespace: n, binary: binary, directory: t.TempDir()}
+	b.mountPins(t)
 	b.Write(t, "linebond.toml", "[log]\nto = \"stderr\"\nlevel = \"debug\"\n")
 	t.Cleanup(func() {
 		if b.daemon != nil {
@@ -38,6 +43,37 @@ func NewLinebond(t testing.TB, n *Namespace, binary string) *Linebond {
 		}
 	})
 	return b
+}
+
+// mountPins mounts a BPF file system, which the daemon is to see at /sys/fs/bpf, where a host has it: a namespace's /sys has none.
+func (b *Linebond) mountPins(t testing.TB) {
+	t.Helper()
+	if err := os.Mkdir(b.Pins(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("bpf", b.Pins(), "bpf", 0, ""); err != nil {
+		t.Fatalf("mounting a BPF file system: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(b.Pins(), unix.MNT_DETACH); err != nil {
+			t.Errorf("unmounting the BPF file system: %v", err)
+		}
+	})
+}
+
+// Pins is a directory that shows what the daemon has in /sys/fs/bpf.
+func (b *Linebond) Pins() string { return filepath.Join(b.directory, "bpf") }
+
+// start starts a process of the daemon's program, in its namespace.
+func (b *Linebond) start(t testing.TB, cmd *exec.Cmd) error {
+	t.Helper()
+	var err error
+	b.namespace.Do(t, func() {
+		if err = unix.Mount(b.Pins(), "/sys/fs/bpf", "", unix.MS_BIND, ""); err == nil {
+			err = cmd.Start()
+		}
+	})
+	return err
 }
 
 // Write writes a file of the configuration: "linebond.toml" or "lines.d/NAME.toml".
@@ -69,8 +105,11 @@ func (b *Linebond) Start(t testing.TB) {
 	}
 	defer log.Close()
 	daemon := b.command("run")
+	if len(b.Through) > 0 {
+		daemon = exec.Command(b.Through[0], append(b.Through[1:len(b.Through):len(b.Through)], daemon.Args...)...)
+	}
 	daemon.Stdout, daemon.Stderr = log, log
-	if err := b.namespace.Start(t, daemon); err != nil {
+	if err := b.start(t, daemon); err != nil {
 		t.Fatalf("starting linebond: %v", err)
 	}
 	b.daemon = daemon
@@ -122,7 +161,7 @@ func (b *Linebond) Cleanup(t testing.TB) (string, error) {
 	var out strings.Builder
 	cleanup := b.command("cleanup")
 	cleanup.Stdout, cleanup.Stderr = &out, &out
-	err := b.namespace.Start(t, cleanup)
+	err := b.start(t, cleanup)
 	if err == nil {
 		err = cleanup.Wait()
 	}

@@ -46,15 +46,20 @@ func (m *Modem) Restore(t testing.TB) {
 	m.set(t, 0)
 }
 
+// SetUp changes how fast the line is from the router, in Mbit/s, from now on; what is in the queue stays there.
+func (m *Modem) SetUp(t testing.TB, up float64) {
+	t.Helper()
+	m.config.Up = up
+	m.set(t, 0)
+}
+
 // set does so by netlink, at once: a black hole begins when BlackHole returns.
 func (m *Modem) set(t testing.TB, loss float32) {
 	t.Helper()
-	c := m.cable.config
 	for _, end := range []struct {
-		namespace *Namespace
-		device    string
-		rate      float64
-	}{{c.Router, c.RouterDevice, m.config.Up}, {c.ISP, c.ISPDevice, m.config.Down}} {
+		egress
+		rate float64
+	}{{m.cable.up(), m.config.Up}, {m.cable.down(), m.config.Down}} {
 		err := end.namespace.setNetem(end.device, netlink.NetemQdiscAttrs{
 			Latency: uint32(m.config.Delay.Microseconds()), Limit: uint32(m.config.Queue), Loss: loss, Rate64: uint64(end.rate * 1e6 / 8),
 		})

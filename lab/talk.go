@@ -189,17 +189,22 @@ func dialTCP(t testing.TB, n *Namespace, address string, timeout time.Duration) 
 
 // Packets are those that a device has counted since it was made.
 func (n *Namespace) Packets(device string) (received, sent uint64, err error) {
+	s, err := n.Count(device)
+	return s.RxPackets, s.TxPackets, err
+}
+
+// Count is all that a device has counted since it was made.
+func (n *Namespace) Count(device string) (netlink.LinkStatistics, error) {
 	handle, err := netns.Netlink(n.Name)
 	if err != nil {
-		return 0, 0, err
+		return netlink.LinkStatistics{}, err
 	}
 	defer handle.Close()
 	link, err := handle.LinkByName(device)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s in %s: %w", device, n.Name, err)
+		return netlink.LinkStatistics{}, fmt.Errorf("%s in %s: %w", device, n.Name, err)
 	}
-	s := link.Attrs().Statistics
-	return s.RxPackets, s.TxPackets, nil
+	return *link.Attrs().Statistics, nil
 }
 
 // Qdisc is the kind of a device's root queueing discipline.

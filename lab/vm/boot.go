@@ -21,7 +21,7 @@ import (
 var grace = 45 * time.Second
 
 // boot runs this test binary in a guest and returns its exit status.
-func boot(a arguments) (int, error) {
+func boot(a arguments, virtual bool) (int, error) {
 	k, err := findKernel()
 	if err != nil {
 		return 0, err
@@ -41,7 +41,7 @@ func boot(a arguments) (int, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, a.timeout+grace, fmt.Errorf("no end within -timeout %v and %v more", a.timeout, grace))
 		defer cancel()
 	}
-	console, err := run(ctx, k, shared)
+	console, err := run(ctx, k, shared, virtual)
 	if cause := context.Cause(ctx); cause != nil {
 		return 0, fmt.Errorf("the guest was killed: %w", cause)
 	}
@@ -82,13 +82,13 @@ func prepare(shared string, k kernel, a arguments) error {
 
 // run boots the guest and passes its output on until it has ended or ctx is done; then nothing of it is left. It returns the end of
 // what QEMU, and the kernel on its console, said.
-func run(ctx context.Context, k kernel, shared string) (console string, err error) {
+func run(ctx context.Context, k kernel, shared string, virtual bool) (console string, err error) {
 	outputReader, outputWriter, err := os.Pipe()
 	if err != nil {
 		return "", err
 	}
 	defer outputReader.Close()
-	cmd := exec.CommandContext(ctx, k.qemu, machine(k, shared)...)
+	cmd := exec.CommandContext(ctx, k.qemu, machine(k, shared, virtual)...)
 	cmd.Dir = shared
 	tail := &tailBuffer{limit: 8 << 10}
 	cmd.Stdout, cmd.Stderr = outputWriter, tail

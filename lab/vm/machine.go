@@ -78,17 +78,21 @@ func findModule() (string, error) {
 	}
 }
 
-// machine is QEMU's command line: two processors, emulated; two serial lines, the first of which is the kernel's console; the host's
-// files, and the shared directory.
-func machine(k kernel, shared string) []string {
-	return []string{
+// machine is QEMU's command line: two processors, emulated, or one in virtual time; two serial lines, the first of which is the kernel's
+// console; the host's files, and the shared directory.
+func machine(k kernel, shared string, virtual bool) []string {
+	clock := []string{"-accel", "tcg,thread=multi", "-smp", "2"}
+	if virtual {
+		clock = []string{"-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"} // 1 ns an instruction
+	}
+	return append(clock,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", memory,
+		"-machine", "q35", "-cpu", "max", "-m", memory,
 		"-kernel", k.image, "-initrd", filepath.Join(shared, initramfsFile),
-		"-append", commandLine + " " + directoryVariable + "=" + guestShared,
+		"-append", commandLine+" "+directoryVariable+"="+guestShared,
 		"-chardev", "file,id=console,path=/dev/stderr", "-serial", "chardev:console",
 		"-chardev", "file,id=output,path=/dev/stdout", "-serial", "chardev:output",
 		"-virtfs", "local,mount_tag=root,readonly=on,security_model=none,multidevs=remap,path=/",
-		"-virtfs", "local,mount_tag=shared,security_model=none,path=" + strings.ReplaceAll(shared, ",", ",,"),
-	}
+		"-virtfs", "local,mount_tag=shared,security_model=none,path="+strings.ReplaceAll(shared, ",", ",,"),
+	)
 }
