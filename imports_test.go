@@ -28,7 +28,8 @@ var rooms = map[string]struct {
 	"config":   {pure: true, imports: "auth"},
 	"line":     {pure: true, imports: "ppp pppoe auth lcp ipcp ipv6cp config"},
 	"netstate": {pure: true},
-	"bond":     {pure: true, imports: "config line netstate"},
+	"rate":     {pure: true},
+	"bond":     {pure: true, imports: "config line netstate rate"},
 
 	"scheduler/model": {pure: true},
 
@@ -42,7 +43,7 @@ var rooms = map[string]struct {
 	"doctor":    {imports: "config netstate"},
 	"control":   {imports: "line"},
 
-	"daemon":       {imports: "bond config control kernel lcp line netstate ppp pppoe probe scheduler syslog"},
+	"daemon":       {imports: "bond config control kernel lcp line netstate ppp pppoe probe rate scheduler syslog"},
 	"cmd/linebond": {imports: "config control daemon datapath doctor kernel lab/tour netstate pppoe probe resolv scheduler wire"},
 
 	"ppp/ppptest":      {imports: "ppp"},
@@ -53,7 +54,7 @@ var rooms = map[string]struct {
 	"lab/concentrator": {pure: true, imports: "auth ipcp ipv6cp lcp ppp pppoe"},
 	"lab/netns":        {},
 	"lab/isp":          {imports: "datapath lab/concentrator ppp pppoe"},
-	"lab/tour":         {imports: "auth control lab/concentrator lab/internet lab/isp lab/modem lab/netns"},
+	"lab/tour":         {imports: "auth config control lab/concentrator lab/internet lab/isp lab/modem lab/netns"},
 	"lab/vm/init":      {},
 	"wire/hosttest":    {},
 }

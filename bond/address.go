@@ -133,11 +133,15 @@ func spokesmen(lines []slot) []slot {
 
 // differ says what it means that lines have different addresses.
 func differ(lines []slot, first netip.Addr) string {
+	return fmt.Sprintf("the lines have different addresses (%s), and packets go out with %v on all of them; "+
+		"per-packet bonding to one ISP needs one address routed down all lines; ask the ISP for it and set it as addresses = [...] in [bond]",
+		eachAddress(lines), first)
+}
+
+func eachAddress(lines []slot) string {
 	var each []string
 	for _, l := range lines {
 		each = append(each, fmt.Sprintf("%s %v", l.Config.Name, l.Status.IPv4.Local))
 	}
-	return fmt.Sprintf("the lines have different addresses (%s), and packets go out with %v on all of them; "+
-		"per-packet bonding to one ISP needs one address routed down all lines; ask the ISP for it and set it as addresses = [...] in [bond]",
-		strings.Join(each, ", "), first)
+	return strings.Join(each, ", ")
 }

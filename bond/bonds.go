@@ -21,23 +21,30 @@ import (
 type Bonds struct {
 	config  *config.Config
 	cpus    int
+	numgen  bool               // see WithoutEBPF
 	records map[string]*record // by name of line, of lines in bonds
 	warned  map[string]bool    // by device of bond: its lines' addresses differ, and that has been said
+	mtus    map[string]string  // likewise: what has been said of its lines' MTUs
 
 	addresses map[teller]netip.Addr // the one that these told last
-	common    netip.Addr            // see learn
+	common    map[string]netip.Addr // by name of bond: see learn
 }
 
 // New returns the bonds of a configuration, on a host with so many CPUs.
 func New(c *config.Config, cpus int) *Bonds {
 	return &Bonds{
-		config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{},
-		addresses: map[teller]netip.Addr{},
+		config: c, cpus: cpus, records: map[string]*record{}, warned: map[string]bool{}, mtus: map[string]string{},
+		addresses: map[teller]netip.Addr{}, common: map[string]netip.Addr{},
 	}
 }
 
 // Configure takes a new configuration. What is known of lines that stay, stays.
-func (b *Bonds) Configure(c *config.Config) { b.config = c }
+func (b *Bonds) Configure(c *config.Config) {
+	b.config = c
+	if b.numgen {
+		b.config = withoutEBPF(c)
+	}
+}
 
 // slot is a line in a bond.
 type slot struct {
@@ -50,7 +57,7 @@ type slot struct {
 func (b *Bonds) Plan(now time.Time, members []Member) Plan {
 	members = slices.Clone(members)
 	slices.SortFunc(members, func(x, y Member) int { return cmp.Compare(x.Config.Name, y.Config.Name) })
-	p := &planner{config: b.config, cpus: b.cpus}
+	p := &planner{config: b.config, cpus: b.cpus, spreads: map[string]spreading{}}
 	p.Events = b.depart(members)
 	for _, m := range members {
 		p.ethernet(m)
@@ -66,7 +73,7 @@ func (b *Bonds) Plan(now time.Time, members []Member) Plan {
 		p.Events[i].Members = in[e.Bond]
 	}
 	p.host()
-	p.State.Table = table(p.config, b.common)
+	p.State.Table = table(p.config, p.spreads)
 	return p.Plan
 }
 
@@ -121,7 +128,7 @@ func (b *Bonds) plan(p *planner, c config.Bond, now time.Time, members []Member)
 	if shared.lines.IsValid() {
 		b.addresses[shared.teller] = shared.lines
 	}
-	view := Bond{Device: c.Device, Mode: c.Mode, Addresses: shared.addresses}
+	view := newView(c, shared)
 	for _, l := range lines {
 		m := l.membership(lines, n)
 		view.Members = append(view.Members, m)
@@ -138,19 +145,30 @@ func (b *Bonds) plan(p *planner, c config.Bond, now time.Time, members []Member)
 	}
 	in := filter(lines, func(l slot) bool { return l.in })
 	if spreads(c) {
-		b.learn(shared)
-		view.Addresses = serving(lines)
-		view.share(in, weigh(in))
-		p.spread(c, lines)
+		b.planSpread(p, c, &view, shared, lines)
 	} else {
 		if weighted(c) {
 			view.share(in, uploads(in))
+			view.believe(in)
 		}
 		p.Events = append(p.Events, b.warn(c.Device, shared)...)
+		p.Events = append(p.Events, b.unequal(c.Device, view.MTU, in)...)
 		p.bond(c, view, shared, lines)
 	}
 	p.Bonds = append(p.Bonds, view)
 	return n
+}
+
+// newView begins to describe a bond.
+func newView(c config.Bond, s shared) Bond {
+	v := Bond{Device: c.Device, Mode: c.Mode, Addresses: s.addresses}
+	switch {
+	case byNumgen(c):
+		v.Mode, v.Scheduler = config.ModeWeighted, SchedulerNumgen
+	case weighted(c):
+		v.Scheduler = SchedulerEBPF
+	}
+	return v
 }
 
 // look takes note of how the lines of a bond are now.
@@ -192,8 +210,9 @@ func least(a, b int) int {
 // planner is a Plan in the making.
 type planner struct {
 	Plan
-	config *config.Config
-	cpus   int
+	config  *config.Config
+	cpus    int
+	spreads map[string]spreading // by name of bond
 }
 
 // next has the plan be looked at again at a time, if that is not zero.

@@ -11,7 +11,7 @@ import (
 // Names of the sets of devices.
 const (
 	outside = "outside" // lines and bonds
-	alike   = "alike"   // lines of a multipath bond that have one address
+	alike   = "alike"   // lines of a multipath bond that have one address; with "-" and its name those of another bond
 	access  = "access"  // the Ethernet and VLAN devices that lines run on
 	lan     = "lan"
 )
@@ -19,11 +19,11 @@ const (
 // linkLocal are the addresses from which a DHCPv6 server of the link answers (RFC 8415 section 7.1).
 var linkLocal = netip.MustParsePrefix("fe80::/10")
 
-// table returns what the configuration asks of nftables, or nil for nothing. It holds for lines that are down as well. Common is the
-// address that the lines of a multipath bond have in common, if any.
-func table(c *config.Config, common netip.Addr) *netstate.Table {
+// table returns what the configuration asks of nftables, or nil for nothing. It holds for lines that are down as well. Spread is about the
+// bonds without a device, by their names.
+func table(c *config.Config, spread map[string]spreading) *netstate.Table {
 	routes := len(c.LAN.Interfaces) > 0 || len(c.Forwards) > 0
-	marks := markChains(c)
+	marks := markChains(c, spread)
 	if !routes && !c.Host.Firewall && marks == nil {
 		return nil
 	}
@@ -39,16 +39,15 @@ func table(c *config.Config, common netip.Addr) *netstate.Table {
 	}
 	t.Chains = append(t.Chains, marks...)
 	if routes {
-		add("mss", "filter", "forward", -150, mss())
+		add("mss", "filter", "forward", -150, mss(c, spread))
 	}
 	if slices.ContainsFunc(c.Forwards, func(f config.Forward) bool { return translated(c, f) }) {
 		add("prerouting", "nat", "prerouting", -100, forwards(c))
 	}
 	if len(c.LAN.Interfaces) > 0 && c.LAN.NAT != config.NATNone {
-		add("postrouting", "nat", "postrouting", 100, nat(c, common))
-		if alikeNAT(c, common) {
-			t.Sets = append(t.Sets, netstate.DeviceSet{Name: alike, Devices: alikeDevices(c)})
-		}
+		rules, sets := nat(c, spread)
+		add("postrouting", "nat", "postrouting", 100, rules)
+		t.Sets = append(t.Sets, sets...)
 	}
 	if c.Host.Firewall {
 		add("input", "filter", "input", 0, input())
@@ -85,11 +84,15 @@ func accessDevices(c *config.Config) []string {
 }
 
 // mss has TCP agree on segments that fit through the lines: messages that a packet is too big get lost on the way too often.
-func mss() []netstate.Rule {
-	return []netstate.Rule{
+func mss(c *config.Config, spread map[string]spreading) []netstate.Rule {
+	rules := []netstate.Rule{
 		{In: outside, Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS},
 		{Out: outside, Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS},
 	}
+	for _, b := range c.Bonds {
+		rules = append(rules, spread[b.Device].mss()...)
+	}
+	return rules
 }
 
 // blocks returns the bonds' own networks behind this machine, of IPv4.
@@ -130,27 +133,31 @@ func forwards(c *config.Config) []netstate.Rule {
 	return rules
 }
 
-// alikeNAT says whether lines of a multipath bond are to use the address that they have in common. MASQUERADE would have the kernel end their
-// connections with the line, and drop what goes out by another.
-func alikeNAT(c *config.Config, common netip.Addr) bool {
-	return common.IsValid() && c.LAN.NAT == config.NATMasquerade && len(alikeDevices(c)) > 0
-}
-
-func nat(c *config.Config, common netip.Addr) []netstate.Rule {
-	var rules []netstate.Rule
+// nat gives the LAN's packets an address of the outside. Where lines have one in common, their packets go out with that. MASQUERADE would have
+// the kernel end their connections with the line, and drop what goes out by another.
+func nat(c *config.Config, spread map[string]spreading) (rules []netstate.Rule, sets []netstate.DeviceSet) {
 	for _, block := range blocks(c) {
 		rules = append(rules, netstate.Rule{In: lan, Out: outside, Source: block, Verdict: netstate.Accept, Comment: "no NAT for this block"})
 	}
-	if alikeNAT(c, common) {
+	for _, b := range c.Bonds {
+		source, devices := spread[b.Device].source, alikeDevices(c, b.Device)
+		if !source.IsValid() || c.LAN.NAT != config.NATMasquerade || len(devices) == 0 {
+			continue
+		}
+		set := netstate.DeviceSet{Name: alike, Devices: devices}
+		if byNumgen(b) {
+			set.Name += "-" + b.Device
+		}
+		sets = append(sets, set)
 		rules = append(rules, netstate.Rule{
-			Family: 4, In: lan, Out: alike, Verdict: netstate.SNAT, To: common, Comment: "the address of all these lines",
+			Family: 4, In: lan, Out: set.Name, Verdict: netstate.SNAT, To: source, Comment: "the address of all these lines",
 		})
 	}
 	rule := netstate.Rule{Family: 4, In: lan, Out: outside, Verdict: netstate.Masquerade}
 	if c.LAN.NAT == config.NATSource {
 		rule.Verdict, rule.To = netstate.SNAT, c.LAN.Source
 	}
-	return append(rules, rule)
+	return append(rules, rule), sets
 }
 
 // The wire to the ISP carries PPPoE alone, which is no matter of nftables. Others on it are nobody to talk to; but for the modem, whose pages

@@ -197,6 +197,6 @@ func choose(now time.Time, lines []slot) int {
 	return len(chosen)
 }
 
-func filter(lines []slot, keep func(slot) bool) []slot {
-	return slices.DeleteFunc(slices.Clone(lines), func(l slot) bool { return !keep(l) })
+func filter[T any](all []T, keep func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(x T) bool { return !keep(x) })
 }

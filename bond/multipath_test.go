@@ -43,6 +43,53 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// The numbers of a multipath bond's lines do not depend on bonds by numgen, of which some may have none.
+func TestNumbersWithoutEBPF(t *testing.T) {
+	var names []string
+	for i := range config.MaxMultipath - 2 {
+		names = append(names, fmt.Sprintf("l%d", i))
+	}
+	c := spreadOver(names...)
+	before := numbers(c)
+	c.Bonds = append(c.Bonds, config.Bond{Device: "wanbond0", Mode: config.ModeWeighted})
+	for _, name := range []string{"a", "b"} {
+		c.Lines = append(c.Lines, config.Line{Name: name, Device: "ppp-" + name, Bond: "wanbond0"})
+	}
+	if after := numbers(c); len(after) != len(before) {
+		t.Errorf("with eBPF: %d numbers", len(after))
+	}
+	after := numbers(withoutEBPF(c))
+	seen := map[uint32]bool{}
+	for name, n := range after {
+		if before[name] != 0 && before[name] != n || seen[n] {
+			t.Errorf("%s has the number %d, and had %d", name, n, before[name])
+		}
+		seen[n] = true
+	}
+	if after["a"] == 0 || after["b"] == 0 || after["bond wanbond0"] != 0 || c.Bonds[1].Mode != config.ModeWeighted {
+		t.Errorf("a has %d, b has %d, their bond %d", after["a"], after["b"], after["bond wanbond0"])
+	}
+}
+
+func TestRatio(t *testing.T) {
+	for _, test := range []struct{ rates, want []uint64 }{
+		{nil, nil},
+		{[]uint64{1}, []uint64{1}},
+		{[]uint64{950_000, 950_000, 950_000}, []uint64{1, 1, 1}},
+		{[]uint64{20e6, 5e6}, []uint64{4, 1}},
+		{[]uint64{5e6, 20e6}, []uint64{1, 4}},
+		{[]uint64{10e6, 20e6, 40e6}, []uint64{1, 2, 4}},
+		{[]uint64{20.1e6, 5e6}, []uint64{4, 1}},
+		{[]uint64{18.5e6, 4.2e6}, []uint64{22, 5}},
+		{[]uint64{3e6, 2e6}, []uint64{3, 2}},
+		{[]uint64{1e9, 1e6}, []uint64{100, 1}},
+	} {
+		if got := ratio(test.rates); !slices.Equal(got, test.want) {
+			t.Errorf("%d: %d, want %d", test.rates, got, test.want)
+		}
+	}
+}
+
 func TestWeigh(t *testing.T) {
 	type rates struct{ up, down config.Rate }
 	for _, test := range []struct {

@@ -7,6 +7,7 @@ import (
 	"linebond/config"
 	"linebond/line"
 	"linebond/netstate"
+	"linebond/rate"
 )
 
 // Plan is what the host should look like, and why.
@@ -27,12 +28,19 @@ type Resolver struct {
 
 // Bond is a bond and its lines, as seen from outside.
 type Bond struct {
-	Device    string // or what is said in its place, with ModeMultipath
+	Device    string // or what is said in its place, with ModeMultipath; with SchedulerNumgen a name alone
 	Mode      string
+	Scheduler string         // with ModeWeighted: SchedulerEBPF or SchedulerNumgen
 	Addresses []netip.Prefix // that it is to have, or its lines; none: not known at the moment
 	MTU       int            // the least of the lines that are in; 0: none is
 	Members   []Membership   // by name of line
 }
+
+// What chooses the lines of a weighted bond's packets.
+const (
+	SchedulerEBPF   = "ebpf"
+	SchedulerNumgen = "numgen" // nftables: see WithoutEBPF
+)
 
 // Membership is a line's part in its bond.
 type Membership struct {
@@ -44,6 +52,9 @@ type Membership struct {
 	Rejoin       time.Time   // when it is in again if it stays well; zero unless it waits for that
 	Share        float64     // of the bond's packets, or bytes, or of its connections, 0 to 1
 	Upload       config.Rate // as configured; 0: not said
+	Auto         bool        // it is to be learned
+	Believed     config.Rate // by which a weighted bond goes while the line is in; 0: all its lines count as equal
+	Learned      bool        // Believed was learned, not configured
 }
 
 // EventKind is what an Event tells.
@@ -70,9 +81,10 @@ type Event struct {
 
 // Member is a line's configuration and where it stands.
 type Member struct {
-	Config config.Line
-	Status line.Status
-	Ping   Ping
+	Config  config.Line
+	Status  line.Status
+	Ping    Ping
+	Learned rate.Estimate // with UploadAuto; the zero value: nothing is known yet
 }
 
 // Ping is what pings through a line tell about it.

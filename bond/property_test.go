@@ -59,6 +59,9 @@ func newChaos(seed uint64) *chaos {
 		c.members = append(c.members, m)
 	}
 	c.bonds = New(&c.config, 4)
+	if c.random.IntN(2) == 0 {
+		c.bonds.WithoutEBPF()
+	}
 	c.last = c.bonds.Plan(c.now, c.members)
 	return c
 }
@@ -165,7 +168,7 @@ func (c *chaos) check() error {
 		if err := c.checkBond(b, before); err != nil {
 			return fmt.Errorf("%s: %w", b.Device, err)
 		}
-		if b.Mode == config.ModeMultipath {
+		if b.Mode == config.ModeMultipath || b.Scheduler == SchedulerNumgen {
 			if err := c.checkSpread(b); err != nil {
 				return err
 			}
@@ -240,12 +243,14 @@ func (c *chaos) checkPackets(b Bond) error {
 	return nil
 }
 
-// checkSpread: a line that is in, and no other, has a next hop and a table, to which a rule leads.
+// checkSpread: a line that is in, and no other, has a next hop and a table, to which a rule leads; and in a weighted bond turns, if any line
+// has, and it is no fallback line.
 func (c *chaos) checkSpread(b Bond) error {
 	state := c.last.State
 	for _, m := range b.Members {
-		hop := len(state.Multipaths) > 0 &&
-			slices.ContainsFunc(state.Multipaths[0].Hops, func(h netstate.Hop) bool { return h.Device == m.Device })
+		hop := slices.ContainsFunc(state.Multipaths, func(p netstate.Multipath) bool {
+			return slices.ContainsFunc(p.Hops, func(h netstate.Hop) bool { return h.Device == m.Device })
+		})
 		i := slices.IndexFunc(state.Routes, func(r netstate.Route) bool { return r.Device == m.Device && r.Table != 0 })
 		leads := i >= 0 && slices.ContainsFunc(state.Rules, func(r netstate.RoutingRule) bool {
 			return r.Table == state.Routes[i].Table && r.Mark.Value != 0
@@ -253,6 +258,48 @@ func (c *chaos) checkSpread(b Bond) error {
 		if hop != m.In || leads != m.In {
 			return fmt.Errorf("%s: in %v, a next hop %v, a rule to its table %v", m.Line, m.In, hop, leads)
 		}
+	}
+	return c.checkTurns(b)
+}
+
+// checkTurns: where packets take turns, they do so on each line that is in and no fallback line, and on no other, without a remainder.
+func (c *chaos) checkTurns(b Bond) error {
+	turns := map[string]netstate.Turns{} // by line
+	remainders := 0
+	table := c.last.State.Table
+	if table == nil {
+		table = &netstate.Table{}
+	}
+	for _, chain := range table.Chains {
+		for _, r := range chain.Rules {
+			if name, takes := strings.CutPrefix(r.Comment, "turns of line "); takes && chain.Name == "line-local" {
+				turns[name] = r.Turns
+			}
+		}
+	}
+	mine := 0
+	for _, m := range b.Members {
+		t, takes := turns[m.Line]
+		switch {
+		case takes && (!m.In || m.Fallback || b.Scheduler != SchedulerNumgen):
+			return fmt.Errorf("%s takes turns: %+v", m.Line, m)
+		case takes && t == (netstate.Turns{}):
+			remainders++
+		case takes && t.First >= t.Of:
+			return fmt.Errorf("%s takes turns: %+v", m.Line, t)
+		}
+		if takes {
+			mine++
+		}
+	}
+	serving := 0
+	for _, m := range b.Members {
+		if m.In && !m.Fallback {
+			serving++
+		}
+	}
+	if mine > 0 && (remainders != 1 || mine != serving) {
+		return fmt.Errorf("%d of %d lines take turns, %d of them what is left", mine, serving, remainders)
 	}
 	return nil
 }
@@ -300,6 +347,9 @@ func TestAtRandom(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		machine := New(&c.config, 4)
+		if c.bonds.numgen {
+			machine.WithoutEBPF()
+		}
 		machine.addresses, machine.common = c.bonds.addresses, c.bonds.common // of lines whose addresses differ, and are the same
 		fresh := machine.Plan(c.now, c.members).State
 		if diff := cmp.Diff(fresh.String(), c.last.State.String()); diff != "" {

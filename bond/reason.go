@@ -12,7 +12,7 @@ import (
 // membership describes the line's part in its bond, of which so many lines are in.
 func (l slot) membership(lines []slot, members int) Membership {
 	m := Membership{
-		Line: l.Config.Name, Device: l.Config.Device, In: l.in, Fallback: l.Config.Fallback, Since: l.since, Upload: l.Config.Upload,
+		Line: l.Config.Name, Device: l.Config.Device, In: l.in, Fallback: l.Config.Fallback, Since: l.since, Upload: l.Config.Upload, Auto: l.Config.UploadAuto,
 	}
 	if l.in {
 		m.Share = 1 / float64(members)

@@ -89,6 +89,8 @@ func (s *script) bond(words []string) {
 			b.DefaultRoute = value == "true"
 		case "metric":
 			b.Metric = s.number(value)
+		case "shaping":
+			b.Shaping = value
 		default:
 			s.t.Fatalf("no key %q", word)
 		}
@@ -125,6 +127,9 @@ func (s *script) line(words []string) {
 		case "fallback":
 			m.Config.Fallback = true
 		case "upload":
+			if m.Config.UploadAuto = value == "auto"; m.Config.UploadAuto {
+				break
+			}
 			m.Config.Upload = config.Rate(s.number(value))
 		case "overhead":
 			m.Config.Overhead.Bytes = s.number(value)

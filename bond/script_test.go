@@ -16,6 +16,7 @@ import (
 
 	"linebond/config"
 	"linebond/line"
+	"linebond/rate"
 )
 
 var update = flag.Bool("update", false, "write what comes out into testdata/*.txt")
@@ -33,6 +34,7 @@ var update = flag.Bool("update", false, "write what comes out into testdata/*.tx
 //	NAME STATE WHY                the line is in a state in which it has no session
 //	NAME held, NAME back          carrier
 //	NAME KEY=VALUE...             of the session: see script.session
+//	refused                       the kernel refuses eBPF
 //	wait DURATION                 with a plan at each time that a plan names as the next
 //	state                         the whole of the wanted state
 func TestHistory(t *testing.T) {
@@ -124,6 +126,8 @@ func (s *script) command(words []string) bool {
 	case "wait":
 		s.wait(s.duration(rest[0]))
 		return false
+	case "refused":
+		s.bonds.WithoutEBPF()
 	case "state":
 		s.printf("  %s", strings.Join(s.state, "\n  "))
 		return false
@@ -318,6 +322,10 @@ func (s *script) session(m *Member, words []string) {
 			m.Status.IPv4.DNS = []netip.Addr{netip.MustParseAddr(value)}
 		case "rtt":
 			m.Status.Echo.Least = s.duration(value)
+		case "learned":
+			m.Learned = rate.Estimate{Rate: uint64(s.number(value)), Settled: true}
+		case "guessed":
+			m.Learned = rate.Estimate{Rate: uint64(s.number(value))}
 		case "silent":
 			m.Status.Echo.Silent = s.number(value)
 		case "pings":

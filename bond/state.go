@@ -73,7 +73,7 @@ func (p *planner) bond(c config.Bond, view Bond, s shared, lines []slot) {
 	device := netstate.Link{Name: c.Device, Ours: true, Up: serves, MTU: view.MTU, KeepAddresses: !s.known}
 	if weighted(c) {
 		device.Weighted = true
-		p.schedule(c, lines)
+		p.schedule(c, view.MTU, lines)
 	} else {
 		device.Bond, device.TxQueue = true, bondQueue
 	}

@@ -11,26 +11,60 @@ import (
 // What a weighted bond's scheduler is told. Without a queue that keeps the bond below the sum of the rates, a line that is believed to be
 // slower than it is does less harm than one that is believed to be faster: so a little is taken off what the user says.
 const (
-	margin     = 95                     // per cent of a line's upload
-	anyRate    = 1_000_000              // bit/s of each line, where not all are known: only their ratios matter
-	delayStep  = 100 * time.Microsecond // measured delays are rounded to it, so that not every echo is a change
-	deadEchoes = 3                      // unanswered echoes after which a line is passed over
+	margin    = 95                     // per cent of a line's upload
+	anyRate   = 1_000_000              // bit/s of each line, where not all are known: only their ratios matter
+	delayStep = 100 * time.Microsecond // measured delays are rounded to it, so that not every echo is a change
+)
+
+// A line is passed over after three unanswered echoes, which at random are lost in a row on a line that is full, but not overloaded, once in
+// many hours. To echoes every 100 ms that is 350 ms. Where more is sent than a line carries, most of the echoes may be lost in its modem: then
+// the scheduler has patience, as far as the load can be known.
+func deadAfter(echoes time.Duration) time.Duration { return 7 * echoes / 2 }
+
+const (
+	patience    = 10 // times deadAfter, where all rates are known
+	maxPatience = 10 * time.Second
 )
 
 func weighted(b config.Bond) bool { return b.Mode == config.ModeWeighted }
 
-// uploads returns what the lines of a weighted bond carry, in bit/s; the same of all if it is not known of one.
+// upload returns what a line carries, in bit/s: as configured, else as learned, be that a first guess; 0 if nothing is known.
+func (l slot) upload() uint64 {
+	if l.Config.UploadAuto {
+		return l.Learned.Rate
+	}
+	return uint64(l.Config.Upload)
+}
+
+// known says whether it is known of all lines what they carry.
+func known(lines []slot) bool {
+	return !slices.ContainsFunc(lines, func(l slot) bool { return l.upload() == 0 || l.Config.UploadAuto && !l.Learned.Settled })
+}
+
+// uploads returns what the lines of a weighted bond carry, in bit/s; the same of all if nothing is known of one.
 func uploads(lines []slot) []uint64 {
-	unknown := slices.ContainsFunc(lines, func(l slot) bool { return l.Config.Upload == 0 })
+	unknown := slices.ContainsFunc(lines, func(l slot) bool { return l.upload() == 0 })
 	var rates []uint64
 	for _, l := range lines {
 		rate := uint64(anyRate)
 		if !unknown {
-			rate = uint64(l.Config.Upload)
+			rate = l.upload()
 		}
 		rates = append(rates, rate)
 	}
 	return rates
+}
+
+// believe tells of the members that are in by which rates packets go to them, if something is known of all.
+func (v *Bond) believe(in []slot) {
+	if slices.ContainsFunc(in, func(l slot) bool { return l.upload() == 0 }) {
+		return
+	}
+	for _, l := range in {
+		m := slices.IndexFunc(v.Members, func(m Membership) bool { return m.Line == l.Config.Name })
+		v.Members[m].Believed = config.Rate(l.upload())
+		v.Members[m].Learned = l.Config.UploadAuto && l.Learned.Settled
+	}
 }
 
 // delays returns how much longer than on the fastest of the lines a packet is on its way, as far as the echoes tell; none as long as they do
@@ -53,17 +87,22 @@ func delays(lines []slot) []time.Duration {
 	return all
 }
 
-// schedule wants the packets of a weighted bond to go to the lines that are in.
-func (p *planner) schedule(c config.Bond, lines []slot) {
+// schedule wants the packets of a weighted bond to go to the lines that are in, and where they wait. They are up to mtu bytes long.
+func (p *planner) schedule(c config.Bond, mtu int, lines []slot) {
 	serving := filter(lines, func(l slot) bool { return l.in && l.Status.Session != nil && l.Status.Session.MTU != 0 })
 	s := netstate.Scheduler{Device: c.Device}
-	rates, delays := uploads(serving), delays(serving)
+	rates, delays, share := uploads(serving), delays(serving), believedShare(c, serving)
 	for i, l := range serving {
-		s.DeadAfter = max(s.DeadAfter, deadEchoes*l.Config.Keepalive.Interval)
+		s.DeadAfter = max(s.DeadAfter, deadAfter(l.Config.Keepalive.Interval))
 		s.Lines = append(s.Lines, netstate.ScheduledLine{
-			Device: l.Status.Device, Rate: rates[i] * margin / 100, Delay: delays[i],
+			Device: l.Status.Device, Rate: rates[i] * share / 100, Delay: delays[i],
 			Overhead: l.Config.Overhead.Bytes, Cells: l.Config.Overhead.Cells,
 		})
 	}
+	s.Patience = s.DeadAfter
+	if known(serving) {
+		s.Patience = min(patience*s.DeadAfter, maxPatience)
+	}
 	p.State.Schedulers = append(p.State.Schedulers, s)
+	p.shape(c, mtu, serving)
 }

@@ -40,6 +40,9 @@ func (f *daemonFile) checkBonds() {
 	routes := map[int]*bondTable{} // default routes by metric
 	for _, b := range f.bonds {
 		b.require("bond.mode", "write mode = "+bondModes)
+		if b.Mode != ModeWeighted {
+			b.refuseShaping()
+		}
 		switch b.Mode {
 		case ModeMultipath:
 			b.checkMultipath()
@@ -140,6 +143,9 @@ func (b *bondTable) checkMembers(lines []*lineFile) {
 		b.warnKey("bond", `%s has no line; write bond = "%s" in the file of each that belongs to it`, b.Device, b.Device)
 	case len(own) == 0:
 		b.warnKey("bond", "every line of %s says fallback = true, which has no effect then", b.Device)
+	}
+	if b.Mode != ModeWeighted {
+		refuseAuto(lines)
 	}
 	switch b.Mode {
 	case ModeMultipath:

@@ -90,18 +90,19 @@ func TestBondsAndLines(t *testing.T) {
 			"linebond.toml:1:2: warning: bond: download is given for some lines of multipath but not for a, so all get as many connections; give it for all of them"}},
 		{"weighted", "[bond]\nmode = 'weighted'\nshaping = 'none'", "upload = '20mbit'", "bond = 'wanbond0'\nupload = '5mbit'\ndataplane = 'ebpf'", "bond = 'none'", "a:wanbond0 b:wanbond0 c:", nil},
 		{"weighted, by a name of its own", "[[bond]]\nmode = 'weighted'\ndevice = 'both'\n[[bond]]\nmode = 'teql'\nmetric = 7", "upload = '20mbit'", "bond = 'teql0'", "upload = '64kbit'", "a:both b:teql0 c:both", nil},
-		{"what does not go with weighted", "[bond]\nmode = 'weighted'\ndevice = 'teql0'\nshaping = 'cake'", "upload = '1mbit'", "", "", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
-			`linebond.toml:3:1: bond.device: teql0 is a device of the kernel's TEQL; with mode "weighted" linebond makes one of its own: leave this out, and it is called wanbond0`,
-			`linebond.toml:4:1: bond.shaping: "cake" is not yet to be had in this version of linebond; write "none", or leave it out`}},
+		{"what does not go with weighted", "[bond]\nmode = 'weighted'\ndevice = 'teql0'", "upload = '1mbit'", "", "", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
+			`linebond.toml:3:1: bond.device: teql0 is a device of the kernel's TEQL; with mode "weighted" linebond makes one of its own: leave this out, and it is called wanbond0`}},
+		{"shaping without rates of a line", "[bond]\nmode = 'teql'\nshaping = 'cake'", "", "", "", "a:teql0 b:teql0 c:teql0", []string{
+			`linebond.toml:3:1: bond.shaping: "cake" goes with mode "weighted" alone; leave this out`}},
 		{"rates that are none, for weighted", "[bond]\nmode = 'weighted'", "upload = '0mbit'", "upload = '63kbit'", "upload = '1tbit'", "", []string{
-			`lines.d/a.toml:5:10: upload: '0mbit' is out of range or no rate; allowed: ` + allowedRates,
+			`lines.d/a.toml:5:10: upload: '0mbit' is out of range or no rate; allowed: ` + allowedRates + `, or "auto"`,
 			`lines.d/b.toml:5:1: upload: 63 kbit/s is no rate of a line; allowed in a bond of mode "weighted": 64 kbit/s to 100 Gbit/s`,
 			`lines.d/c.toml:5:1: upload: 1000 Gbit/s is no rate of a line; allowed in a bond of mode "weighted": 64 kbit/s to 100 Gbit/s`}},
 		{"no rates for weighted", "[bond]\nmode = 'weighted'", "", "", "bond = 'none'", "a:wanbond0 b:wanbond0 c:", []string{
 			"linebond.toml:1:2: warning: bond: the lines of wanbond0 have no upload, so each gets an equal share of the bytes, and together they are as fast as " +
-				`the slowest times 2; write into the file of each what it carries, such as upload = "20mbit"`}},
+				`the slowest times 2; write into the file of each what it carries, such as upload = "20mbit", or upload = "auto" to have it learned`}},
 		{"rates of some lines for weighted", "[bond]\nmode = 'weighted'", "upload = '1mbit'", "fallback = true", "", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
-			"linebond.toml:1:2: warning: bond: upload is given for some lines of wanbond0 but not for c, so each gets an equal share of the bytes; give it for all of them"}},
+			"linebond.toml:1:2: warning: bond: upload is given for some lines of wanbond0 but not for c, so each gets an equal share of the bytes; give it for all of them, as a number or as \"auto\""}},
 		{"one line for weighted", "[bond]\nmode = 'weighted'", "", "bond = 'none'", "bond = 'none'", "a:wanbond0 b: c:", []string{
 			"linebond.toml:1:2: warning: bond: wanbond0 has one line, a, which gets no faster by it"}},
 		{"a weighted bond's device as a line's", "[bond]\nmode = 'weighted'", "upload = '1mbit'", "upload = '1mbit'\ndevice = 'wanbond0'", "upload = '1mbit'\nmtu = 1400", "a:wanbond0 c:wanbond0", []string{

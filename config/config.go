@@ -96,7 +96,7 @@ type Bond struct {
 	LineAddresses string         // keep those that the lines got from the ISP on their devices, or remove them
 	DefaultRoute  bool           // route what has no other route through the bond
 	Metric        int            // of that route
-	Shaping       string         // of ModeWeighted: ShapingNone
+	Shaping       string         // of ModeWeighted: ShapingCake or ShapingNone
 }
 
 // The modes of a bond.
@@ -106,8 +106,11 @@ const (
 	ModeWeighted  = "weighted"  // each packet by the line on which it arrives first, by a device of ours and eBPF
 )
 
-// ShapingNone leaves the queue to the lines: a saturated bond shares by the rates.
-const ShapingNone = "none"
+// The ways to keep the queue of a saturated bond short.
+const (
+	ShapingCake = "cake" // it waits on the bond's device, by the rates of the lines that are in, as long as all are known
+	ShapingNone = "none" // it waits in the lines' modems, shared by the rates
+)
 
 // MaxMultipath is how many lines a bond of ModeMultipath may have: there are so many marks for their connections.
 const MaxMultipath = 127
@@ -146,11 +149,12 @@ type Line struct {
 	ACName      string // the one access concentrator that may answer; "" = any
 	HostUniq    []byte // nil: a random one per dial
 
-	MTU       int // bytes, 576 to 1500; above 1492 needs the peer's consent (RFC 4638)
-	Keepalive Keepalive
-	Upload    Rate // 0 = not said
-	Download  Rate // 0 = not said
-	Overhead  Overhead
+	MTU        int // bytes, 576 to 1500; above 1492 needs the peer's consent (RFC 4638)
+	Keepalive  Keepalive
+	Upload     Rate // 0 = not said
+	UploadAuto bool // it is to be learned; then Upload is 0
+	Download   Rate // 0 = not said
+	Overhead   Overhead
 
 	IPv6         bool // negotiate IPv6CP
 	DefaultRoute bool // route what has no other route through this line
@@ -262,6 +266,6 @@ func (l Line) Equal(o Line) bool { return reflect.DeepEqual(l.InBond(o), o) }
 // InBond returns the line with what concerns its bond as another has it.
 func (l Line) InBond(o Line) Line {
 	l.Bond, l.Fallback = o.Bond, o.Fallback
-	l.Upload, l.Download, l.Overhead = o.Upload, o.Download, o.Overhead
+	l.Upload, l.UploadAuto, l.Download, l.Overhead = o.Upload, o.UploadAuto, o.Download, o.Overhead
 	return l
 }

@@ -106,9 +106,11 @@ func (f *daemonFile) checkLines(lines []*lineFile) {
 		f.checkDevices(l)
 	}
 	f.checkFailures(known)
+	f.completeShaping(known)
 	if len(known) == 0 || len(known) < len(lines) || f.doc.failed() {
 		return
 	}
+	refuseAuto(slices.DeleteFunc(slices.Clone(known), func(l *lineFile) bool { return l.Bond != "" }))
 	for _, b := range f.bonds {
 		b.checkMembers(slices.DeleteFunc(slices.Clone(known), func(l *lineFile) bool { return l.Bond != b.Device }))
 	}

@@ -51,7 +51,7 @@ func bondKeys(b *Bond) []key {
 		{name: "bond.line_addresses", set: into(&b.LineAddresses, choice("keep", "remove"))},
 		{name: "bond.default_route", truth: true, set: into(&b.DefaultRoute, boolean)},
 		{name: "bond.metric", set: into(&b.Metric, metric)},
-		{name: "bond.shaping", set: into(&b.Shaping, choice(ShapingNone, shapingCake))},
+		{name: "bond.shaping", set: into(&b.Shaping, choice(ShapingCake, ShapingNone))},
 	}
 }
 
@@ -91,7 +91,11 @@ func lineKeys(l *lineFile) []key {
 		{name: "mtu", set: into(&l.MTU, integer[int](576, 1500))},
 		{name: "keepalive.interval", set: into(&l.Keepalive.Interval, duration(100*time.Millisecond, time.Minute))},
 		{name: "keepalive.failures", set: into(&l.Keepalive.Failures, integer[int](1, 100))},
-		{name: "upload", set: into(&l.Upload, rate)},
+		{name: "upload", set: func(v value) {
+			if u, ok := upload(v); ok {
+				l.Upload, l.UploadAuto = u, u == 0
+			}
+		}},
 		{name: "download", set: into(&l.Download, rate)},
 		{name: "overhead", set: into(&l.overhead, overhead)},
 		{name: "ipv6", truth: true, set: into(&l.IPv6, boolean)},

@@ -266,4 +266,12 @@ func duration(least, most time.Duration) parser[time.Duration] {
 // rate takes a data rate.
 var rate = word("a rate from "+allowedRates, "is out of range or no rate", allowedRates, parseRate)
 
+// upload takes a data rate, or 0 for one that is to be learned.
+var upload = word("a rate from "+allowedRates+`, or "auto"`, "is out of range or no rate", allowedRates+`, or "auto"`, func(s string) (Rate, bool) {
+	if s == "auto" {
+		return 0, true
+	}
+	return parseRate(s)
+})
+
 const allowedRates = `"1bit" to "1000tbit", such as "18.5mbit" (Mbit/s) or "2mbps" (Mbyte/s)`

@@ -10,10 +10,6 @@ import (
 // weightedDevice is the device of a bond of ModeWeighted that says none.
 const weightedDevice = "wanbond0"
 
-// shapingCake is to come: a queue on the bond's device that is shorter than
-// those of the lines.
-const shapingCake = "cake"
-
 // The rates that a line of a bond of ModeWeighted can have. With less or more,
 // somebody has most likely mistaken the unit.
 const (
@@ -87,9 +83,39 @@ func (b *bondTable) checkWeighted() {
 			"leave this out, and it is called %s", b.Device, weightedDevice)
 		b.Device = weightedDevice
 	}
-	if b.Shaping == shapingCake {
-		b.failKey("bond.shaping", `"cake" is not yet to be had in this version of linebond; write "none", or leave it out`)
+	if !b.given("bond.shaping") {
+		b.Shaping = "" // for completeShaping
+	}
+}
+
+// refuseShaping finds what only the lines of ModeWeighted have rates for.
+func (b *bondTable) refuseShaping() {
+	if b.Shaping == ShapingCake {
+		b.failKey("bond.shaping", `"cake" goes with mode "weighted" alone; leave this out`)
 		b.Shaping = ShapingNone
+	}
+}
+
+// completeShaping decides what the bonds of ModeWeighted do that say nothing of
+// it, and warns of one that asks for what its lines do not allow. Fallback lines
+// need no upload: while one without serves, nothing is shaped.
+func (f *daemonFile) completeShaping(lines []*lineFile) {
+	for _, table := range f.bonds {
+		i := slices.IndexFunc(f.Bonds, func(b Bond) bool { return b.Device == table.Device })
+		if table.Mode != ModeWeighted || table.Shaping == ShapingNone || i < 0 {
+			continue
+		}
+		own := slices.DeleteFunc(slices.Clone(lines), func(l *lineFile) bool { return l.Bond != table.Device || l.Fallback || !l.Enabled })
+		unrated := slices.IndexFunc(own, func(l *lineFile) bool { return !l.doc.given("upload") })
+		switch {
+		case len(own) > 0 && unrated < 0:
+			f.Bonds[i].Shaping = ShapingCake
+			continue
+		case table.Shaping == ShapingCake && unrated >= 0:
+			table.warnKey("bond.shaping", `"cake" works as "none" until every line of %s has an upload, and %s has none; write into its file `+
+				`what it carries, such as upload = "20mbit", or upload = "auto"`, table.Device, own[unrated].Name)
+		}
+		f.Bonds[i].Shaping = ShapingNone
 	}
 }
 
@@ -113,9 +139,18 @@ func (b *bondTable) checkShares(lines, own []*lineFile) {
 	case len(unrated) == 0 || len(own) < 2:
 	case len(unrated) == len(own):
 		b.warnKey("bond", `the lines of %s have no upload, so each gets an equal share of the bytes, and together they are as fast as the slowest `+
-			`times %d; write into the file of each what it carries, such as upload = "20mbit"`, b.Device, len(own))
+			`times %d; write into the file of each what it carries, such as upload = "20mbit", or upload = "auto" to have it learned`, b.Device, len(own))
 	default:
-		b.warnKey("bond", "upload is given for some lines of %s but not for %s, so each gets an equal share of the bytes; give it for all of them",
+		b.warnKey("bond", "upload is given for some lines of %s but not for %s, so each gets an equal share of the bytes; give it for all of them, as a number or as \"auto\"",
 			b.Device, unrated[0].Name)
+	}
+}
+
+// refuseAuto warns of lines whose rate is to be learned where nothing is.
+func refuseAuto(lines []*lineFile) {
+	for _, l := range lines {
+		if l.UploadAuto {
+			l.doc.warnKey("upload", `"auto" has no effect: rates are learned in a bond of mode "weighted" alone`)
+		}
 	}
 }

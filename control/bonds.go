@@ -33,23 +33,27 @@ func (s Status) bonds() [][]string {
 
 // members is the table of the lines of all bonds: what each should carry, and
 // carries, and why it is in the bond or not. Pings have a column if there are
-// any.
+// any, and what was sent has two, if not all bonds are weighted ones, which have
+// a table for that.
 func (s Status) members(now time.Time) [][]string {
 	rows := [][]string{strings.Fields("BOND LINE IN FOR SHARE PACKETS BYTES DOWN UP RTT LOSS PING REASON")}
-	pings := false
+	pings, weighted := false, true
 	for _, b := range s.Bonds {
+		weighted = weighted && b.Scheduler != nil
 		for _, m := range b.Members {
 			rows = append(rows, append([]string{b.Device}, m.row(now)...))
 			pings = pings || m.Ping != nil
 		}
 	}
-	const ping = 11
-	for i, row := range rows {
-		if !pings {
-			rows[i] = append(row[:ping], row[ping+1:]...)
-		}
+	const packets, bytes, ping = 5, 6, 11
+	var idle []int
+	if weighted {
+		idle = append(idle, packets, bytes)
 	}
-	return rows
+	if !pings {
+		idle = append(idle, ping)
+	}
+	return without(rows, idle...)
 }
 
 func (m Member) row(now time.Time) []string {

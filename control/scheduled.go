@@ -2,11 +2,12 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Scheduler is what the eBPF program of a weighted bond has counted, since its
-// device was made.
+// device was made, and the queue before it.
 type Scheduler struct {
 	Packets     uint64  `json:"packets"`
 	Late        uint64  `json:"late"`     // of them, those that ought to arrive before one that was sent earlier, if lines are as believed
@@ -14,60 +15,138 @@ type Scheduler struct {
 	NoLine      uint64  `json:"no_line"`  // dropped: no line was in
 	NotIP       uint64  `json:"not_ip"`   // dropped
 	Unsegmented uint64  `json:"unsegmented"`
+	Queue       *Queue  `json:"queue,omitempty"` // none: the queues are those of the lines
 }
 
-// ScheduledLine is what it has counted of a line, since that was put in. Share
-// and TxBits are of the last seconds; all is IP, without what the line adds.
+// Queue is the queue on the device of a weighted bond, which keeps those of the
+// lines empty. Drops and marks are packets, since it was made.
+type Queue struct {
+	Kind    string  `json:"kind"` // of the qdisc: "cake", or what is there in its place
+	Rate    float64 `json:"rate"` // that it lets through, bit/s
+	Backlog uint64  `json:"backlog"`
+	Drops   uint64  `json:"drops"`
+	Marks   uint64  `json:"marks"` // told to slow down by ECN instead (RFC 3168)
+}
+
+// ScheduledLine is what it has counted of a line, since that was put in. Share,
+// TxBits and WireBits are of the last seconds; Share and TxBits are of IP,
+// WireBits and the rates are with what the line adds to each packet.
 type ScheduledLine struct {
-	Rate    float64 `json:"rate"` // that is configured, bit/s; 0: none
-	Share   float64 `json:"share"`
-	TxBits  float64 `json:"tx_bits"`
-	Backlog float64 `json:"backlog"` // seconds until all that was sent to the line will have left, at the rate that is believed
-	Packets uint64  `json:"packets"`
-	Bytes   uint64  `json:"bytes"`
-	Passed  uint64  `json:"passed"` // packets that went elsewhere because the line was silent
-	Silent  bool    `json:"silent"`
+	Rate     float64 `json:"rate"`     // that is configured, bit/s; 0: none
+	Auto     bool    `json:"auto"`     // it is to be learned instead
+	Believed float64 `json:"believed"` // that is reckoned with; 0: all lines count as equal
+	Learned  bool    `json:"learned"`  // that one has been learned
+	Share    float64 `json:"share"`
+	TxBits   float64 `json:"tx_bits"`
+	WireBits float64 `json:"wire_bits"`
+	Backlog  float64 `json:"backlog"` // seconds until all that was sent to the line will have left, at the rate that is believed
+	Packets  uint64  `json:"packets"`
+	Bytes    uint64  `json:"bytes"`
+	Passed   uint64  `json:"passed"` // packets that went elsewhere because the line was silent
+	Silent   bool    `json:"silent"`
+	Drops    uint64  `json:"drops"` // packets that the line's device has dropped, since it was made
 }
 
-// scheduled is the table of the weighted bonds, each of which has a row of its
-// own before those of its lines; only its head without any.
-func (s Status) scheduled() [][]string {
-	rows := [][]string{strings.Fields("BOND LINE BYTES UP OF BACKLOG PASSED LATE")}
+// scheduled are the tables of the weighted bonds, if there are any: what their
+// lines carry of what they can, then what has happened to packets before they
+// came to a line.
+func (s Status) scheduled() [][][]string {
+	lines := [][]string{strings.Fields("BOND LINE SHARE USED OF BY BACKLOG PASSED DROPS")}
+	bonds := [][]string{strings.Fields("BOND PACKETS LATE QUEUE RATE BACKLOG DROPS MARKS")}
+	drops := false
 	for _, b := range s.Bonds {
 		if b.Scheduler == nil {
 			continue
 		}
-		var up, of float64
-		known := true
-		var passed uint64
-		var lines [][]string
+		bonds = append(bonds, append([]string{b.Device}, b.Scheduler.row()...))
+		for _, m := range b.Members {
+			if x := m.Scheduled; x != nil {
+				lines = append(lines, append([]string{b.Device, m.Line}, x.row()...))
+				drops = drops || x.Drops > 0
+			}
+		}
+	}
+	if len(bonds) == 1 {
+		return nil
+	}
+	if !drops {
+		lines = without(lines, len(lines[0])-1)
+	}
+	return [][][]string{lines, bonds}
+}
+
+func (x *ScheduledLine) row() []string {
+	row := []string{percent(x.Share), Rate(x.WireBits), none, x.By(), fmt.Sprintf("%.1fms", x.Backlog*1e3), fmt.Sprint(x.Passed), fmt.Sprint(x.Drops)}
+	if x.Believed > 0 {
+		row[2] = Rate(x.Believed)
+	}
+	if x.Silent {
+		row[4] = "silent"
+	}
+	return row
+}
+
+// By says in a word why the line gets as much as it does: by its configured
+// upload, by the rate that was learned or, so far, is being learned, or as all
+// lines are equal.
+func (x *ScheduledLine) By() string {
+	switch {
+	case x.Believed == 0:
+		return "equal"
+	case x.Learned:
+		return "learned"
+	case x.Auto:
+		return "learning"
+	}
+	return "upload"
+}
+
+func (s *Scheduler) row() []string {
+	row := []string{fmt.Sprint(s.Packets), fmt.Sprintf("%.1f%%", s.Disorder*100), none, none, none, none, none}
+	if q := s.Queue; q != nil {
+		copy(row[2:], []string{q.Kind, Rate(q.Rate), Size(q.Backlog), fmt.Sprint(q.Drops), fmt.Sprint(q.Marks)})
+	}
+	return row
+}
+
+// hints say what to write so that lines get what they can carry: one for each
+// weighted bond where that is not known. And one that it does without eBPF.
+func (s Status) hints() (all []string) {
+	for _, b := range s.Bonds {
+		if b.Numgen {
+			all = append(all, fmt.Sprintf("hint: %s goes on without eBPF, which the kernel refuses: nftables spreads the packets (numgen), "+
+				"and more of them come out of order; `linebond doctor` says what is missing", b.Device))
+		}
+		var files []string
+		in := 0
 		for _, m := range b.Members {
 			x := m.Scheduled
 			if x == nil {
 				continue
 			}
-			up, of, passed, known = up+x.TxBits, of+x.Rate, passed+x.Passed, known && x.Rate > 0
-			lines = append(lines, []string{
-				b.Device, m.Line, percent(x.Share), Rate(x.TxBits), rateOr(x.Rate, x.Rate > 0), backlog(x), fmt.Sprint(x.Passed), none,
-			})
+			in++
+			if x.Believed == 0 && x.Rate == 0 && !x.Auto {
+				files = append(files, m.Line+".toml")
+			}
 		}
-		late := fmt.Sprintf("%.1f%%", b.Scheduler.Disorder*100)
-		whole := []string{b.Device, "all", none, Rate(up), rateOr(of, known && of > 0), none, fmt.Sprint(passed), late}
-		rows = append(append(rows, whole), lines...)
+		if in > 1 && len(files) > 0 {
+			all = append(all, fmt.Sprintf(`hint: equal shares, for want of rates; write upload = "20mbit", say, or "auto" into %s`, strings.Join(files, ", ")))
+		}
 	}
-	return rows
+	return all
 }
 
-func rateOr(bits float64, known bool) string {
-	if !known {
-		return none
+// without takes columns out of a table.
+func without(rows [][]string, columns ...int) [][]string {
+	var out [][]string
+	for _, row := range rows {
+		var kept []string
+		for i, cell := range row {
+			if !slices.Contains(columns, i) {
+				kept = append(kept, cell)
+			}
+		}
+		out = append(out, kept)
 	}
-	return Rate(bits)
-}
-
-func backlog(l *ScheduledLine) string {
-	if l.Silent {
-		return "silent"
-	}
-	return fmt.Sprintf("%.1fms", l.Backlog*1e3)
+	return out
 }

@@ -106,6 +106,7 @@ type Bond struct {
 	Rates     *Rates     `json:"rates,omitempty"` // of its lines together
 	Members   []Member   `json:"members"`
 	Scheduler *Scheduler `json:"scheduler,omitempty"` // of mode "weighted"
+	Numgen    bool       `json:"numgen,omitempty"`    // mode "weighted" without eBPF, which the kernel refuses: nftables spreads the packets
 }
 
 // Member is a line's part in its bond. Shares and losses are from 0 to 1.

@@ -10,10 +10,17 @@ import (
 
 // WriteTable writes the status for a person to read, as of now.
 func (s Status) WriteTable(w io.Writer, now time.Time) error {
-	if err := s.writeTables(w, now); err != nil || s.Trouble == "" {
+	if err := s.writeTables(w, now); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n! host networking is not as it should be: %s\n", s.Trouble)
+	words := s.hints()
+	if s.Trouble != "" {
+		words = append(words, "! host networking is not as it should be: "+s.Trouble)
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, "\n"+strings.Join(words, "\n"))
 	return err
 }
 
@@ -29,9 +36,7 @@ func (s Status) writeTables(w io.Writer, now time.Time) error {
 	tables := [][][]string{lines}
 	if len(s.Bonds) > 0 {
 		tables = append(tables, s.bonds(), s.members(now))
-		if rows := s.scheduled(); len(rows) > 1 {
-			tables = append(tables, rows)
-		}
+		tables = append(tables, s.scheduled()...)
 	}
 	for i, rows := range tables {
 		if i > 0 {

@@ -29,6 +29,7 @@ func (d *Daemon) apply(want netstate.State) (before *netstate.State, ops []netst
 	if have.Schedulers, unseen = d.schedulers.observe(have.Links); unseen != nil {
 		return nil, nil, errors.Join(unread, unseen)
 	}
+	d.tellShapers(have.Shapers)
 	firewall := want.Table != nil && d.config.Host.Firewall
 	if unread != nil {
 		want.Table, have.Table = nil, nil

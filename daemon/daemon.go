@@ -18,6 +18,7 @@ import (
 	"linebond/config"
 	"linebond/control"
 	"linebond/line"
+	"linebond/netstate"
 	"linebond/probe"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 	Config     *config.Config
 	Problems   []config.Problem // of the configuration
 	RuntimeDir string           // absolute; created if missing
+	StateDir   string           // absolute; created if there is something to keep
 	Version    string
 	Effects    Effects
 	Log        *Log
@@ -62,6 +64,10 @@ type Daemon struct {
 	planned    []bond.Bond  // of the last plan
 	untold     []bond.Event // that are still to become true
 	schedulers *schedulers
+	rates      *rates
+	keeper     keeper
+	shapers    map[string]netstate.ShaperKind // as last seen, by device
+	refused    bool                           // by the kernel: weighted bonds do without eBPF
 	meter      meter
 	pings      *probe.Watcher
 	publisher  *publisher
@@ -111,7 +117,11 @@ func newDaemon(o Options) (*Daemon, error) {
 		started:   time.Now(),
 		trouble:   trouble{begins: "host networking is not as it should be; trying again", ends: "host networking is as it should be"},
 	}
-	d.schedulers = newSchedulers(o.Effects.OpenScheduler, d.log)
+	d.schedulers = newSchedulers(o.Effects, d.log)
+	d.rates = newRates(d.schedulers, d.announce)
+	d.keeper = keeper{path: filepath.Join(o.StateDir, ratesFile), log: d.log}
+	d.rates.kept = d.keeper.load()
+	d.rates.configure(d.config.Lines)
 	d.pings = d.newPings()
 	for _, p := range o.Problems {
 		d.logProblem(p)
@@ -144,6 +154,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	err = d.supervise(ctx, watch)
 	notify("STOPPING=1")
 	d.closeLines(end)
+	d.keeper.keep(d.rates.settled(), true)
 	err = errors.Join(err, d.takeAway(), d.schedulers.close())
 	d.publisher.end()
 	if err != nil {
@@ -183,6 +194,7 @@ func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}) error {
 			}
 		case <-readings.C:
 			d.read()
+			d.keeper.keep(d.rates.settled(), false)
 		case <-watchdog.C:
 			notify("WATCHDOG=1")
 		}

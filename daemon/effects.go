@@ -26,15 +26,18 @@ type Effects struct {
 	OpenProber func() (probe.Sender, error)
 	// OpenScheduler makes the device of a weighted bond, or takes over the one
 	// that is there. The MTU is for a new one.
-	OpenScheduler func(device string, mtu int) (Scheduler, error)
+	OpenScheduler     func(device string, mtu int) (Scheduler, error)
+	CleanupSchedulers func() error // of what an earlier process has left; needs no eBPF
 }
 
 // Scheduler is that of a weighted bond: scheduler.Scheduler.
 type Scheduler interface {
 	SetMode(scheduler.Mode) error
 	SetLines([]scheduler.Line) error
-	Lost() ([]string, error) // devices of lines that are not there any more
-	Heard(device string) error
+	Check() (scheduler.Health, error)
+	Leave(device string) (was bool, err error) // for good
+	Heard(device string) error                 // an answer on a line
+	Echoed(device string) error                // a request that was sent on it
 	Counters() (scheduler.Counters, error)
 	Adopted() bool
 	Unpinned() error // why the next process will not be able to adopt all of it
@@ -61,6 +64,8 @@ type Host interface {
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	Link(device string) (kernel.LinkInfo, error)
 	Counters() (map[string]kernel.Counters, error) // by device
+	// Shaper tells of the queue on a weighted bond's device; false if it has none.
+	Shaper(device string) (kernel.ShaperStats, bool, error)
 }
 
 // Resolvers publishes DNS servers: resolv.Publisher. It may take its time.

@@ -31,7 +31,8 @@ type fakeHost struct {
 	missing   bool                                                 // the module of TEQL
 	traffic   func(device string, t time.Duration) kernel.Counters // since the host was made; nil: always the same
 	made      time.Time
-	news      chan struct{} // Watch's; nil: nobody watches
+	queue     kernel.ShaperStats // of every shaper
+	news      chan struct{}      // Watch's; nil: nobody watches
 }
 
 func newHost(devices ...string) *fakeHost {
@@ -70,7 +71,7 @@ func (h *fakeHost) Observe(netstate.State) (netstate.State, error) {
 	s := h.state
 	s.Links, s.Addresses = slices.Clone(s.Links), slices.Clone(s.Addresses)
 	s.Routes, s.Sysctls, s.Qdiscs = slices.Clone(s.Routes), slices.Clone(s.Sysctls), slices.Clone(s.Qdiscs)
-	s.Multipaths, s.Rules = slices.Clone(s.Multipaths), slices.Clone(s.Rules)
+	s.Multipaths, s.Rules, s.Shapers = slices.Clone(s.Multipaths), slices.Clone(s.Rules), slices.Clone(s.Shapers)
 	if h.unread != nil {
 		s.Table = nil
 		return s, &kernel.TableError{Cause: h.unread}
@@ -122,6 +123,8 @@ func deviceOf(op netstate.Op) string {
 		return op.Device
 	case netstate.SetTxQueue:
 		return op.Device
+	case netstate.SetShaper:
+		return op.Shaper.Device
 	case netstate.Join:
 		return op.Qdisc.Device
 	}
@@ -198,6 +201,12 @@ func (h *fakeHost) applyBond(op netstate.Op) error {
 			return h.noJoin
 		}
 		s.Qdiscs = append(s.Qdiscs, op.Qdisc)
+	case netstate.SetShaper:
+		set := op.Shaper
+		set.Kind = netstate.ShaperCake
+		s.Shapers = append(slices.DeleteFunc(s.Shapers, func(c netstate.Shaper) bool { return c.Device == set.Device }), set)
+	case netstate.DeleteShaper:
+		s.Shapers = slices.DeleteFunc(s.Shapers, func(c netstate.Shaper) bool { return c.Device == op.Device })
 	case netstate.Leave:
 		s.Qdiscs = slices.DeleteFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q == op.Qdisc })
 	case netstate.SetTable:
@@ -238,6 +247,7 @@ func (h *fakeHost) remove(device string) {
 		return slices.ContainsFunc(m.Hops, func(h netstate.Hop) bool { return h.Device == device })
 	})
 	s.Qdiscs = slices.DeleteFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q.Device == device })
+	s.Shapers = slices.DeleteFunc(s.Shapers, func(c netstate.Shaper) bool { return c.Device == device })
 	s.Sysctls = slices.DeleteFunc(s.Sysctls, func(c netstate.Sysctl) bool { return strings.Contains(c.Key, "/"+device+"/") })
 }
 
@@ -278,7 +288,7 @@ func (h *fakeHost) counters(device string) kernel.Counters {
 	if h.traffic != nil {
 		return h.traffic(device, time.Since(h.made))
 	}
-	return kernel.Counters{RxBytes: 1000, TxBytes: 2000, RxPackets: 10, TxPackets: 20}
+	return kernel.Counters{RxBytes: 1000, TxBytes: 2000, RxPackets: 10, TxPackets: 20, TxDropped: 7}
 }
 
 func (h *fakeHost) Counters() (map[string]kernel.Counters, error) {
@@ -289,6 +299,13 @@ func (h *fakeHost) Counters() (map[string]kernel.Counters, error) {
 		counters[l.Name] = h.counters(l.Name)
 	}
 	return counters, nil
+}
+
+func (h *fakeHost) Shaper(device string) (kernel.ShaperStats, bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	there := slices.ContainsFunc(h.state.Shapers, func(s netstate.Shaper) bool { return s.Device == device })
+	return h.queue, there, nil
 }
 
 // fakeResolvers keeps what is published, by the name of the line.

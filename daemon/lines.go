@@ -23,7 +23,7 @@ func (d *Daemon) start(lines ...config.Line) {
 			c.IPv6 = false
 		}
 		c.Dataplane = d.choosePlane(c)
-		w := newWorker(c, d.options.Effects, d.log.Logger, d.announce, d.schedulers.heard)
+		w := newWorker(c, d.options.Effects, d.log.Logger, d.announce, d.schedulers, d.rates)
 		d.workers[c.Name] = w
 		started = append(started, w)
 	}
@@ -107,6 +107,7 @@ func (d *Daemon) reload() error {
 	before := d.config
 	d.config = next
 	d.bonds.Configure(next)
+	d.rates.configure(next.Lines)
 	d.options.Log.SetLevel(next.Log.Level)
 	if needsRestart(before, next) {
 		d.log.Warn("configuration", zap.String("problem", "what [dns] says, and [log] except for level, takes effect when linebond is started again"))

@@ -22,6 +22,7 @@ type reading struct {
 	at       time.Time
 	counters map[string]kernel.Counters
 	bonds    map[string]scheduler.Counters // the weighted ones, by device
+	shapers  map[string]kernel.ShaperStats // their queues, by device
 }
 
 // meter holds the last readings, the oldest first. It is not altered: with
@@ -112,7 +113,12 @@ func (d *Daemon) read() {
 // counters reads those of the lines of workers.
 func (d *Daemon) counters(workers []*worker) (reading, error) {
 	all, err := d.options.Effects.Host.Counters()
-	r := reading{time.Now(), map[string]kernel.Counters{}, d.schedulers.counters()}
+	r := reading{time.Now(), map[string]kernel.Counters{}, d.schedulers.counters(), map[string]kernel.ShaperStats{}}
+	for device := range r.bonds {
+		if s, there, err := d.options.Effects.Host.Shaper(device); there && err == nil { // else status says that it does not know
+			r.shapers[device] = s
+		}
+	}
 	for _, w := range workers {
 		if c, ok := all[w.cfg.Device]; ok {
 			r.counters[w.cfg.Device] = c

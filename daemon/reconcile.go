@@ -7,9 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"linebond/bond"
 	"linebond/line"
 	"linebond/netstate"
+	"linebond/scheduler"
 )
 
 // reconcile makes the host's networking what the lines need, whatever made it
@@ -24,6 +27,11 @@ func (d *Daemon) reconcile() error {
 	d.planned = plan.Bonds
 	d.publisher.wanted.put(plan.Resolvers)
 	before, ops, err := d.apply(plan.State)
+	if !d.refused && errors.Is(err, scheduler.ErrRefused) {
+		d.doWithoutEBPF(err)
+		d.tellBonds(plan.Events, before, false)
+		return d.reconcile()
+	}
 	unfinished := slices.ContainsFunc(ops, func(op netstate.Op) bool { return is[netstate.LoadBonds](op) || is[netstate.TakeScheduler](op) })
 	d.tellBonds(plan.Events, before, err == nil && !unfinished)
 	err = errors.Join(err, d.observeLinks())
@@ -35,6 +43,17 @@ func (d *Daemon) reconcile() error {
 	d.again.Reset(pause(plan.Next, err))
 	d.trouble.report(d.log, err)
 	return err
+}
+
+// doWithoutEBPF has weighted bonds plan without it for as long as this process
+// lives.
+func (d *Daemon) doWithoutEBPF(err error) {
+	d.refused = true
+	d.bonds.WithoutEBPF()
+	d.log.Warn(`mode "weighted" goes on without eBPF: nftables spreads packets by the uploads of the lines (numgen), and knows neither what waits on `+
+		"a line nor how long packets take on it, and shapes nothing: many more come out of order, and a line that is silent gets its share until "+
+		"it is taken out",
+		zap.Error(err))
 }
 
 // pause is how long it is to the next reconciliation if nothing happens. next
@@ -74,7 +93,7 @@ func (d *Daemon) sorted() []*worker {
 func (d *Daemon) members() []bond.Member {
 	var members []bond.Member
 	for _, w := range d.sorted() {
-		members = append(members, bond.Member{Config: w.member, Status: *w.latest.Load(), Ping: bond.Ping(d.pings.Of(w.cfg.Name))})
+		members = append(members, bond.Member{Config: w.member, Status: *w.latest.Load(), Ping: bond.Ping(d.pings.Of(w.cfg.Name)), Learned: d.rates.of(w.cfg.Name)})
 	}
 	return members
 }

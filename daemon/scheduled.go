@@ -19,6 +19,9 @@ func (m meter) scheduled(b bond.Bond) *control.Scheduler {
 		return nil
 	}
 	s := &control.Scheduler{Packets: now.Packets, Late: now.Late, NoLine: now.NoLine, NotIP: now.NotIP, Unsegmented: now.Unsegmented}
+	if q, ok := m[len(m)-1].shapers[b.Device]; ok {
+		s.Queue = &control.Queue{Kind: string(q.Kind), Rate: float64(q.Rate), Backlog: q.Backlog, Drops: q.Drops, Marks: q.Marks}
+	}
 	for _, r := range m[:len(m)-1] {
 		then, ok := r.bonds[b.Device]
 		if ok && then.Packets < now.Packets && then.Late <= now.Late { // else it is another by now, or was idle
@@ -39,36 +42,40 @@ func (m meter) scheduledLine(b bond.Bond, member bond.Membership) *control.Sched
 		return nil
 	}
 	l := &control.ScheduledLine{
-		Rate: float64(member.Upload), Packets: now.Packets, Bytes: now.Bytes, Passed: now.Passed, Silent: now.Silent, Backlog: now.Backlog.Seconds(),
+		Rate: float64(member.Upload), Auto: member.Auto, Believed: float64(member.Believed), Learned: member.Learned,
+		Packets: now.Packets, Bytes: now.Bytes, Passed: now.Passed, Silent: now.Silent, Backlog: now.Backlog.Seconds(),
+		Drops: m[len(m)-1].counters[member.Device].TxDropped,
 	}
 	var all float64
 	for _, o := range b.Members {
-		all += m.scheduledBits(b.Device, o.Device)
+		bits, _ := m.scheduledBits(b.Device, o.Device)
+		all += bits
 	}
-	l.TxBits = m.scheduledBits(b.Device, member.Device)
+	l.TxBits, l.WireBits = m.scheduledBits(b.Device, member.Device)
 	if all > 0 {
 		l.Share = l.TxBits / all
 	}
 	return l
 }
 
-// scheduledBits is what went to a line in each of the last seconds, in bits.
-func (m meter) scheduledBits(device, line string) float64 {
+// scheduledBits is what went to a line in each of the last seconds, in bits: of
+// IP, and on the line.
+func (m meter) scheduledBits(device, line string) (ip, wire float64) {
 	if len(m) == 0 {
-		return 0
+		return 0, 0
 	}
 	last := m[len(m)-1]
 	now, ok := last.line(device, line)
 	if !ok {
-		return 0
+		return 0, 0
 	}
 	for _, r := range m[:len(m)-1] {
 		then, ok := r.line(device, line)
 		if seconds := last.at.Sub(r.at).Seconds(); ok && then.Bytes <= now.Bytes && seconds > 0 { // else it has come in since
-			return 8 * float64(now.Bytes-then.Bytes) / seconds
+			return 8 * float64(now.Bytes-then.Bytes) / seconds, 8 * float64(now.Wire-then.Wire) / seconds
 		}
 	}
-	return 0
+	return 0, 0
 }
 
 // line finds a line of a bond.

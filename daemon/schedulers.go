@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,16 +20,20 @@ import (
 // The supervisor alone changes them, and so looks without the lock; others call
 // heard and counters, and are not to wait for what the kernel takes its time for.
 type schedulers struct {
-	open func(device string, mtu int) (Scheduler, error)
-	log  *logger
+	open    func(device string, mtu int) (Scheduler, error)
+	cleanup func() error
+	log     *logger
 
 	mu    sync.Mutex
 	taken map[string]Scheduler          // by device
 	told  map[string]netstate.Scheduler // what they were told last
 }
 
-func newSchedulers(open func(string, int) (Scheduler, error), log *logger) *schedulers {
-	return &schedulers{open: open, log: log, taken: map[string]Scheduler{}, told: map[string]netstate.Scheduler{}}
+func newSchedulers(e Effects, log *logger) *schedulers {
+	return &schedulers{
+		open: e.OpenScheduler, cleanup: e.CleanupSchedulers, log: log,
+		taken: map[string]Scheduler{}, told: map[string]netstate.Scheduler{},
+	}
 }
 
 // observe returns them as they are, on a host with these links. One whose device
@@ -43,14 +48,17 @@ func (s *schedulers) observe(links []netstate.Link) ([]netstate.Scheduler, error
 			}
 			continue
 		}
-		lost, err := s.taken[device].Lost()
+		health, err := s.taken[device].Check()
 		if err != nil {
 			return nil, err
 		}
 		told := s.told[device]
-		told.Device, told.Lines = device, slices.Clone(told.Lines)
+		told.Device, told.Lines, told.Damaged = device, slices.Clone(told.Lines), len(health.Damage) > 0
 		for i, l := range told.Lines {
-			told.Lines[i].Gone = slices.Contains(lost, l.Device)
+			told.Lines[i].Gone = slices.Contains(health.Lost, l.Device)
+		}
+		if told.Damaged {
+			s.log.Warn("scheduler", zap.String("bond", device), zap.String("damage", strings.Join(health.Damage, ", ")))
 		}
 		observed = append(observed, told)
 	}
@@ -121,7 +129,7 @@ func (s *schedulers) tell(to netstate.Scheduler) error {
 		return fmt.Errorf("the bond %s has no scheduler", to.Device)
 	}
 	s.remember(netstate.Scheduler{Device: to.Device, DeadAfter: unknown}) // in case of an error
-	if err := x.SetMode(scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: to.DeadAfter}); err != nil {
+	if err := x.SetMode(scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: to.DeadAfter, Patience: to.Patience}); err != nil {
 		return err
 	}
 	var lines []scheduler.Line
@@ -141,10 +149,15 @@ func (s *schedulers) remember(told netstate.Scheduler) {
 	s.told[told.Device] = told
 }
 
-// remove takes away also what an earlier process has left.
+// remove takes away also what an earlier process has left; where the kernel
+// refuses eBPF by now, all of that.
 func (s *schedulers) remove(device string) error {
 	if s.taken[device] == nil {
-		if err := s.take(device, 0); err != nil {
+		err := s.take(device, 0)
+		if errors.Is(err, scheduler.ErrRefused) {
+			return s.cleanup()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -154,14 +167,43 @@ func (s *schedulers) remove(device string) error {
 // heard tells of an answer that came on a line. It returns whether that line is
 // in a bond.
 func (s *schedulers) heard(device string) (in bool, err error) {
+	return s.note(device, Scheduler.Heard)
+}
+
+// echoed tells of an echo request that was sent on a line.
+func (s *schedulers) echoed(device string) error {
+	_, err := s.note(device, Scheduler.Echoed)
+	return err
+}
+
+func (s *schedulers) note(device string, what func(Scheduler, string) error) (in bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for bond, told := range s.told {
 		if slices.ContainsFunc(told.Lines, func(l netstate.ScheduledLine) bool { return l.Device == device }) {
-			return true, s.taken[bond].Heard(device)
+			return true, what(s.taken[bond], device)
 		}
 	}
 	return false, nil
+}
+
+// leaveTime is for packets that are under way to a line inside the kernel.
+const leaveTime = 10 * time.Millisecond
+
+// leave has packets go to a line no more that is about to be closed: the
+// supervisor would tell of it when some are lost already.
+func (s *schedulers) leave(device string) error {
+	s.mu.Lock()
+	all := maps.Clone(s.taken)
+	s.mu.Unlock()
+	var errs []error
+	for _, x := range all {
+		was, err := x.Leave(device)
+		if errs = append(errs, err); was {
+			<-time.After(leaveTime)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // counters are those of all bonds, by device. What cannot be read is not there.
@@ -186,13 +228,20 @@ func (s *schedulers) close() error {
 	return errors.Join(errs...)
 }
 
+// scheduling is what workers tell the schedulers.
+type scheduling interface {
+	heard(device string) (in bool, err error)
+	echoed(device string) error
+	leave(device string) error // before the session is closed
+}
+
 // answered tells the bond's scheduler of an answered echo, and the supervisor if
 // that shows a shorter way than was known.
 func (w *worker) answered(before, now lcp.EchoStats) {
 	if now.Silent >= before.Silent || w.session == nil {
 		return
 	}
-	in, err := w.heard(w.cfg.Device)
+	in, err := w.bond.heard(w.cfg.Device)
 	w.check(err)
 	if in && now.Least.Round(leastStep) != before.Least.Round(leastStep) {
 		w.keep(w.line.Status())

@@ -53,7 +53,10 @@ func (d *Daemon) bondStatus(b bond.Bond, lines map[string]line.Status, readings 
 	for _, m := range b.Members {
 		devices = append(devices, m.Device)
 	}
-	status := control.Bond{Device: b.Device, Mode: b.Mode, Addresses: []string{}, MTU: b.MTU, Rates: readings.rates(devices...), Members: []control.Member{}, Scheduler: readings.scheduled(b)}
+	status := control.Bond{
+		Device: b.Device, Mode: b.Mode, Addresses: []string{}, MTU: b.MTU, Rates: readings.rates(devices...), Members: []control.Member{},
+		Scheduler: readings.scheduled(b), Numgen: b.Scheduler == bond.SchedulerNumgen,
+	}
 	for _, a := range b.Addresses {
 		status.Addresses = append(status.Addresses, addressText(a))
 	}

@@ -29,7 +29,7 @@ type fakeSchedulers struct {
 }
 
 // fakeScheduler counts, for each line, a byte a second for each kbit/s of its
-// rate.
+// rate, and as many that the line adds.
 type fakeScheduler struct {
 	of      *fakeSchedulers
 	device  string
@@ -37,6 +37,8 @@ type fakeScheduler struct {
 	lines   []scheduler.Line
 	mode    scheduler.Mode
 	heard   map[string]int
+	echoes  map[string]int
+	damage  []string // until it is told the lines
 	closed  bool
 }
 
@@ -53,7 +55,7 @@ func (f *fakeSchedulers) open(device string, mtu int) (Scheduler, error) {
 	if f.refuse != nil {
 		return nil, f.refuse
 	}
-	s := &fakeScheduler{of: f, device: device, heard: map[string]int{}}
+	s := &fakeScheduler{of: f, device: device, heard: map[string]int{}, echoes: map[string]int{}}
 	f.host.change(func(h *fakeHost) {
 		if s.adopted = h.link(device) != nil; !s.adopted {
 			h.state.Links = append(h.state.Links, netstate.Link{Name: device, Weighted: true, Ours: true, MTU: mtu})
@@ -85,11 +87,26 @@ func (f *fakeSchedulers) lines(device string) string {
 	return strings.Join(names, " ")
 }
 
-// answers is how often was said that something came on a line.
-func (s *fakeScheduler) answers(device string) int {
+// noted is how often was said that something came on a line, and that an echo
+// request went out.
+func (s *fakeScheduler) noted(device string) (heard, echoed int) {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
-	return s.heard[device]
+	return s.heard[device], s.echoes[device]
+}
+
+// harm has somebody undo things on the host.
+func (s *fakeScheduler) harm(what ...string) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.damage = what
+}
+
+// harmed says whether it is not yet put right.
+func (s *fakeScheduler) harmed() bool {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	return s.damage != nil
 }
 
 // told is what it was told last.
@@ -119,27 +136,46 @@ func (s *fakeScheduler) SetLines(lines []scheduler.Line) error {
 			return errors.New("no such device")
 		}
 	}
-	s.lines = lines
+	s.lines, s.damage = lines, nil
 	return nil
 }
 
-func (s *fakeScheduler) Lost() (lost []string, err error) {
+func (s *fakeScheduler) Check() (found scheduler.Health, err error) {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
 	s.of.host.mu.Lock()
 	defer s.of.host.mu.Unlock()
 	for _, l := range s.lines {
 		if s.of.host.link(l.Device) == nil {
-			lost = append(lost, l.Device)
+			found.Lost = append(found.Lost, l.Device)
 		}
 	}
-	return lost, nil
+	found.Damage = s.damage
+	return found, nil
+}
+
+func (s *fakeScheduler) Leave(device string) (was bool, err error) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	if s.of.refuse != nil {
+		return false, s.of.refuse
+	}
+	was = slices.ContainsFunc(s.lines, func(l scheduler.Line) bool { return l.Device == device })
+	s.lines = slices.DeleteFunc(slices.Clone(s.lines), func(l scheduler.Line) bool { return l.Device == device })
+	return was, nil
 }
 
 func (s *fakeScheduler) Heard(device string) error {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
 	s.heard[device]++
+	return nil
+}
+
+func (s *fakeScheduler) Echoed(device string) error {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.echoes[device]++
 	return nil
 }
 
@@ -150,7 +186,8 @@ func (s *fakeScheduler) Counters() (scheduler.Counters, error) {
 	c := scheduler.Counters{Packets: uint64(100 * seconds), Late: uint64(2 * seconds)}
 	for _, l := range s.lines {
 		c.Lines = append(c.Lines, scheduler.LineCounters{
-			Device: l.Device, Packets: uint64(10 * seconds), Bytes: uint64(float64(l.Rate) / 1000 * seconds), Passed: 3, Backlog: 4 * time.Millisecond,
+			Device: l.Device, Packets: uint64(10 * seconds), Bytes: uint64(float64(l.Rate) / 1000 * seconds), Wire: uint64(float64(l.Rate) / 500 * seconds),
+			Passed: 3, Backlog: 4 * time.Millisecond,
 		})
 	}
 	return c, nil
@@ -174,7 +211,7 @@ func (s *fakeScheduler) Close() error {
 // unequal is a weighted bond of two lines.
 func unequal() map[string]string {
 	return map[string]string{
-		"linebond.toml":  "[bond]\nmode = \"weighted\"\n",
+		"linebond.toml":  "[bond]\nmode = \"weighted\"\nshaping = \"none\"\n",
 		"lines.d/a.toml": lineFile("eth1", "upload = \"20mbit\"\noverhead = \"vdsl\"\n"+patient),
 		"lines.d/b.toml": lineFile("eth2", "upload = \"5mbit\"\n"+patient),
 	}
@@ -211,18 +248,19 @@ func TestWeighted(t *testing.T) {
 		s := f.made["wanbond0"]
 		want := []scheduler.Line{{Device: "ppp-a", Rate: 19_000_000, Overhead: 30}, {Device: "ppp-b", Rate: 4_750_000, Overhead: 22}}
 		lines, mode := s.told()
-		if diff := cmp.Diff(want, lines); diff != "" || mode != (scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: 3 * time.Second}) {
+		if diff := cmp.Diff(want, lines); diff != "" || mode != (scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: 3500 * time.Millisecond, Patience: 10 * time.Second}) {
 			t.Errorf("mode %+v\n%s", mode, diff)
 		}
 		w.expect(1, "info scheduler bond=wanbond0 adopted=false")
 		w.expect(1, "info joined line=a bond=wanbond0 reason=up")
 		w.expect(1, "info joined", "bond=wanbond0 reason=up lines=2")
 
-		heard := s.answers("ppp-a")
+		heard, echoed := s.noted("ppp-a")
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if n := s.answers("ppp-a") - heard; n < 9 || n > 11 {
-			t.Errorf("%d answers in ten seconds", n)
+		h, e := s.noted("ppp-a")
+		if answers, requests := h-heard, e-echoed; answers < 9 || answers > 11 || requests < 9 || requests > 11 {
+			t.Errorf("%d requests, %d answers in ten seconds", requests, answers)
 		}
 
 		w.ac.with(func(a *fakeAC) { a.deafTo = "ppp-a" })
@@ -235,6 +273,8 @@ func TestWeighted(t *testing.T) {
 		f.carries(t, "ppp-a")
 		w.command("a", control.Down)
 		f.carries(t, "")
+		time.Sleep(time.Second) // the worker has it leave before the supervisor knows
+		synctest.Wait()
 		if w.has("route default dev wanbond0 proto 108 metric 100") || !w.has("address 203.0.113.200/32 dev wanbond0") {
 			t.Errorf("without a line:\n%s", w.host)
 		}
@@ -265,6 +305,15 @@ func TestWeightedDevice(t *testing.T) {
 		if w.has("link old up weighted alias linebond") {
 			t.Errorf("a bond that is no longer configured is left:\n%s", w.host)
 		}
+		s := f.made["wanbond0"]
+		s.harm("the tc filter x of y is missing", "z is down")
+		w.host.change(func(*fakeHost) {})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if s.harmed() {
+			t.Error("what somebody has undone stays so")
+		}
+		w.expect(1, "warn scheduler bond=wanbond0 damage=the tc filter x of y is missing, z is down")
 		w.host.change(func(h *fakeHost) { h.remove("wanbond0") })
 		time.Sleep(time.Second)
 		f.carries(t, "ppp-a ppp-b")
@@ -331,8 +380,8 @@ func TestWeightedStatus(t *testing.T) {
 			t.Error(diff)
 		}
 		for i, want := range []*control.ScheduledLine{
-			{Rate: 20e6, Share: 0.8, TxBits: 152_000, Backlog: 0.004, Passed: 3},
-			{Rate: 5e6, Share: 0.2, TxBits: 38_000, Backlog: 0.004, Passed: 3},
+			{Rate: 20e6, Believed: 20e6, Share: 0.8, TxBits: 152_000, WireBits: 304_000, Backlog: 0.004, Passed: 3, Drops: 7},
+			{Rate: 5e6, Believed: 5e6, Share: 0.2, TxBits: 38_000, WireBits: 76_000, Backlog: 0.004, Passed: 3, Drops: 7},
 		} {
 			if diff := cmp.Diff(want, b.Members[i].Scheduled, about, counted); diff != "" {
 				t.Error(diff)

@@ -22,8 +22,9 @@ type worker struct {
 	cfg     config.Line
 	effects Effects
 	log     *logger
-	changed func()                                   // tells the supervisor that latest is new
-	heard   func(device string) (in bool, err error) // tells the scheduler of the line's bond of an answer
+	changed func()     // tells the supervisor that latest is new
+	bond    scheduling // of the line
+	rates   *rates
 
 	// The supervisor's own.
 	member config.Line // cfg, but of the bond that the line is of now
@@ -67,9 +68,9 @@ func (n newest[T]) put(v T) {
 	n <- v
 }
 
-func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func(), heard func(string) (bool, error)) *worker {
+func newWorker(cfg config.Line, e Effects, log *zap.Logger, changed func(), bond scheduling, rates *rates) *worker {
 	w := &worker{
-		cfg: cfg, member: cfg, effects: e, log: &logger{Logger: log.With(zap.String("line", cfg.Name))}, changed: changed, heard: heard,
+		cfg: cfg, member: cfg, effects: e, log: &logger{Logger: log.With(zap.String("line", cfg.Name))}, changed: changed, bond: bond, rates: rates,
 		line:    line.New(cfg, randomBytes),
 		events:  make(chan line.Event),
 		links:   make(newest[line.Link], 1),
@@ -102,11 +103,16 @@ func (w *worker) run(ctx context.Context) {
 			return
 		case cause := <-w.stop:
 			stopping = true
+			w.check(w.bond.leave(w.cfg.Device))
 			w.handle(line.Down{Cause: cause})
 		case e := <-w.events:
-			if !stopping || !wakes(e) {
-				w.handle(e)
+			if stopping && wakes(e) {
+				continue
 			}
+			if closes(e) {
+				w.check(w.bond.leave(w.cfg.Device))
+			}
+			w.handle(e)
 		case <-w.clock.C:
 			w.fire()
 		case link := <-w.links:
@@ -125,6 +131,16 @@ func (w *worker) run(ctx context.Context) {
 func wakes(e line.Event) bool {
 	switch e.(type) {
 	case line.Up, line.Redial:
+		return true
+	}
+	return false
+}
+
+// closes says whether an event has a session that is up be closed, or at once
+// dialled anew.
+func closes(e line.Event) bool {
+	switch e.(type) {
+	case line.Down, line.Redial:
 		return true
 	}
 	return false
@@ -236,6 +252,7 @@ func (w *worker) sessionFrame(f ppp.Frame, ok bool) {
 		before := w.line.Echo()
 		w.handle(line.Frame{Protocol: f.Protocol, Payload: f.Payload})
 		w.answered(before, w.line.Echo())
+		w.learn(before, w.line.Echo())
 		return
 	}
 	err := w.session.Err()
@@ -348,7 +365,7 @@ func (w *worker) wind() {
 
 // fire tells the line of the timers that are due.
 func (w *worker) fire() {
-	now := time.Now()
+	now, sent := time.Now(), w.line.Echo().Sent
 	for i := range w.timers {
 		if t := w.timers[i]; !t.at.IsZero() && !t.at.After(now) {
 			w.timers[i] = deadline{}
@@ -356,6 +373,9 @@ func (w *worker) fire() {
 		}
 	}
 	w.wind()
+	if w.line.Echo().Sent > sent {
+		w.asked()
+	}
 }
 
 // keep publishes the line's status to the supervisor.

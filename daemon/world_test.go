@@ -62,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	core, logs := observer.New(level)
 	w.logs = logs
 	w.options = Options{
-		ConfigDir: filepath.Join(dir, "etc"), RuntimeDir: filepath.Join(dir, "run"), Version: "v1.2.3",
+		ConfigDir: filepath.Join(dir, "etc"), RuntimeDir: filepath.Join(dir, "run"), StateDir: filepath.Join(dir, "state"), Version: "v1.2.3",
 		Log: &Log{Logger: zap.New(core), level: level}, Reload: w.reload,
 		Effects: Effects{
 			RuntimeDir: filepath.Join(dir, "run"), IPv6: true, CPUs: 1, Host: w.host, Resolvers: w.resolvers,

@@ -34,6 +34,7 @@ type Probes interface {
 	TCX() error                    // attaches a program by tcx
 	Clsact() error                 // attaches a program by a tc filter
 	Veth() error                   // makes a pair
+	Scheduler() error              // makes a weighted bond by eBPF
 	Multipath() error              // makes a route of two hops
 	Qdisc(kind string) error       // puts one on a device
 	Table(t netstate.Table) error  // makes an nftables table
@@ -112,6 +113,7 @@ type Line struct {
 type Mode struct {
 	Mode   string `json:"mode"`
 	Usable bool   `json:"usable"`
+	By     string `json:"by,omitempty"` // of "weighted": "ebpf", or without it "numgen" (of nftables)
 	Lack   string `json:"lack,omitempty"`
 }
 

@@ -41,6 +41,7 @@ func (m machine) Namespace() error         { return m.answer("namespace") }
 func (m machine) TCX() error               { return m.answer("tcx") }
 func (m machine) Clsact() error            { return m.answer("clsact") }
 func (m machine) Veth() error              { return m.answer("veth") }
+func (m machine) Scheduler() error         { return m.answer("scheduler") }
 func (m machine) Multipath() error         { return m.answer("multipath") }
 func (m machine) Qdisc(kind string) error  { return m.answer("qdisc " + kind) }
 func (m machine) Writable(string) error    { return m.answer("writable") }
@@ -120,6 +121,7 @@ kernel/net/netfilter/nf_tables.ko:
 kernel/net/netfilter/nft_ct.ko:
 kernel/net/netfilter/nft_masq.ko:
 kernel/net/netfilter/nft_nat.ko:
+kernel/net/netfilter/nft_numgen.ko:
 kernel/net/netfilter/nft_chain_nat.ko:
 `,
 		"etc/linebond/linebond.toml":   "[bond]\nmode = \"teql\"\n[lan]\ninterfaces = [\"eth0\"]\n",
@@ -150,7 +152,7 @@ var machines = map[string]machine{
 		remark: "the container that linebond is built in: no modules, no PPPoE, tcx",
 		files: with(base, map[string]string{
 			"proc/sys/kernel/osrelease": "6.18.44-fc\n", ".dockerenv": "",
-			"proc/config.gz": gzipped("CONFIG_BPF_SYSCALL=y\nCONFIG_VETH=y\nCONFIG_IP_ROUTE_MULTIPATH=y\nCONFIG_NF_TABLES=y\nCONFIG_NFT_CT=y\nCONFIG_NFT_MASQ=y\nCONFIG_NFT_NAT=y\n"),
+			"proc/config.gz": gzipped("CONFIG_BPF_SYSCALL=y\nCONFIG_VETH=y\nCONFIG_IP_ROUTE_MULTIPATH=y\nCONFIG_NF_TABLES=y\nCONFIG_NFT_CT=y\nCONFIG_NFT_MASQ=y\nCONFIG_NFT_NAT=y\nCONFIG_NFT_NUMGEN=y\nCONFIG_NET_SCH_INGRESS=y\nCONFIG_NET_CLS_BPF=y\n"),
 		}),
 		fails: map[string]error{"listening /dev/log": errors.New("connect: no such file or directory")},
 	},
@@ -339,6 +341,7 @@ func TestJSON(t *testing.T) {
 		BondModes []struct {
 			Mode   string
 			Usable bool
+			By     string
 		} `json:"bond_modes"`
 		Groups []struct {
 			ID, Title string
@@ -351,7 +354,7 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report.Kernel != "6.1.0-56-amd64" || report.Container == nil || !report.Root || !report.CanRun || len(report.Lines) != 2 ||
-		report.Lines[0].Dataplane != "kernel" || len(report.BondModes) != 2 || !report.BondModes[0].Usable {
+		report.Lines[0].Dataplane != "kernel" || len(report.BondModes) != 3 || report.BondModes[2].By != "ebpf" || !report.BondModes[0].Usable {
 		t.Errorf("%+v", report)
 	}
 	ids := map[string]bool{}

@@ -46,7 +46,7 @@ func (e *examination) kernel() Group {
 		title += ", in a container"
 	}
 	g := Group{ID: "kernel", Title: title}
-	g.add(e.pppoe(), e.pppDevice(), e.part(vlan), e.bpf(), e.attach(), e.part(veth), e.part(teql), e.multipath(), e.namespaces())
+	g.add(e.pppoe(), e.pppDevice(), e.part(vlan), e.bpf(), e.attach(), e.part(veth), e.scheduler(), e.part(teql), e.multipath(), e.namespaces())
 	for _, q := range []struct{ kind, purpose string }{
 		{"cake", "it would keep the queue before a bond short"},
 		{"fq_codel", "it would keep queues short and fair"},
@@ -199,6 +199,8 @@ func (e *examination) tables() Group {
 			netstate.Rule{Family: 4, In: "lan", Verdict: netstate.Masquerade}},
 		{"nft_nat", "SNAT and DNAT", "nft_nat", "CONFIG_NFT_NAT", "nat", "postrouting", 100,
 			netstate.Rule{Family: 4, Verdict: netstate.SNAT, To: address}},
+		{"nft_numgen", "numgen", "nft_numgen", "CONFIG_NFT_NUMGEN", "filter", "prerouting", -150,
+			netstate.Rule{Turns: netstate.Turns{First: 1, Of: 2}, Verdict: netstate.MarkAndAccept, Mark: netstate.Mark{Value: 1, Mask: 1}}},
 	} {
 		chain := netstate.Chain{Name: p.hook, Type: p.kind, Hook: p.hook, Priority: p.priority, Rules: []netstate.Rule{p.rule}}
 		probe := part{
@@ -207,6 +209,9 @@ func (e *examination) tables() Group {
 			try: func(probes Probes) error {
 				return probes.Table(netstate.Table{Sets: loopback, Chains: []netstate.Chain{chain}})
 			},
+		}
+		if p.rule.Turns != (netstate.Turns{}) {
+			probe.purpose = `bonds of mode = "weighted" need it where eBPF cannot be had`
 		}
 		if p.kind == "nat" {
 			probe.also = append(probe.also, "nft_chain_nat", "nf_nat", "nf_conntrack")

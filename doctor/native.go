@@ -24,7 +24,10 @@ const loopback = 1
 // Native are the probes of the machine that this process runs on. The functions are those by which other rooms would go about it.
 type Native struct {
 	PPPoEAvailable, VLANAvailable, LoadEBPF func() error
-	MakeTable                               func(netstate.Table) error // in the calling thread's network namespace
+
+	// In the calling thread's network namespace:
+	MakeTable    func(netstate.Table) error
+	TryScheduler func() error // leaves nothing
 }
 
 // PPPoE implements Probes.
@@ -41,6 +44,9 @@ func (n Native) Namespace() error { return apart(func() error { return nil }) }
 
 // Table implements Probes.
 func (n Native) Table(t netstate.Table) error { return apart(func() error { return n.MakeTable(t) }) }
+
+// Scheduler implements Probes.
+func (n Native) Scheduler() error { return apart(n.TryScheduler) }
 
 // TCX implements Probes.
 func (n Native) TCX() error {

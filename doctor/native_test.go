@@ -41,9 +41,9 @@ func TestNative(t *testing.T) {
 	}
 }
 
-// TestGiven: what others do is done by them, the table in a network namespace of its own.
+// TestGiven: what others do is done by them, the table and the scheduler in a network namespace of its own.
 func TestGiven(t *testing.T) {
-	given := map[string]error{"pppoe": errors.New("1"), "vlan": errors.New("2"), "ebpf": errors.New("3"), "table": errors.New("4")}
+	given := map[string]error{"pppoe": errors.New("1"), "vlan": errors.New("2"), "ebpf": errors.New("3"), "table": errors.New("4"), "scheduler": errors.New("5")}
 	outside := namespace(t)
 	n := Native{
 		PPPoEAvailable: func() error { return given["pppoe"] }, VLANAvailable: func() error { return given["vlan"] },
@@ -54,8 +54,14 @@ func TestGiven(t *testing.T) {
 			}
 			return given["table"]
 		},
+		TryScheduler: func() error {
+			if inside := namespace(t); inside == outside {
+				t.Errorf("the scheduler is tried in %s, which is the process's own", inside)
+			}
+			return given["scheduler"]
+		},
 	}
-	for name, err := range map[string]error{"pppoe": n.PPPoE(), "vlan": n.VLAN(), "ebpf": n.EBPF(), "table": n.Table(netstate.Table{})} {
+	for name, err := range map[string]error{"pppoe": n.PPPoE(), "vlan": n.VLAN(), "ebpf": n.EBPF(), "table": n.Table(netstate.Table{}), "scheduler": n.Scheduler()} {
 		if err != given[name] {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -46,6 +46,9 @@ func (e *examination) verdict(r *Report) Group {
 	for _, m := range r.Modes {
 		g.add(e.mode(m))
 	}
+	mode, _ := e.weighted()
+	r.Modes = append(r.Modes, mode)
+	g.add(e.weightedMode())
 	g.add(e.router())
 	return g
 }
@@ -102,7 +105,7 @@ func (e *examination) remedy(err error) string {
 	return ""
 }
 
-// modes says which modes of bonds can be had. Each is a part of the kernel, by the same name.
+// modes says which modes of bonds can be had, but for weighted. Each is a part of the kernel, by the same name.
 func (e *examination) modes() []Mode {
 	var all []Mode
 	for _, name := range []string{teql.id, "multipath"} {

@@ -28,6 +28,7 @@ func TestVerdict(t *testing.T) {
 	noNAT := with(debian, map[string]string{
 		"lib/modules/6.1.0-56-amd64/modules.dep": "kernel/nf_tables.ko:\nkernel/pppoe.ko:\nkernel/8021q.ko:\nkernel/sch_teql.ko:\nkernel/nft_masq.ko:\n",
 	})
+	weighted := map[string]string{"etc/linebond/linebond.toml": "[bond]\nmode = \"weighted\"\n"}
 	noTEQL := with(debian, map[string]string{
 		"lib/modules/6.1.0-56-amd64/modules.dep": strings.ReplaceAll(debian["lib/modules/6.1.0-56-amd64/modules.dep"], "kernel/net/sched/sch_teql.ko:\n", ""),
 	})
@@ -71,6 +72,25 @@ func TestVerdict(t *testing.T) {
 		"TEQL where multipath is asked for": {
 			with(noTEQL, map[string]string{"etc/linebond/linebond.toml": "[bond]\nmode = \"multipath\"\n"}),
 			"bond.teql", Missing, "no TEQL: this kernel has no module sch_teql (CONFIG_NET_SCH_TEQL); no bond asks for it", true,
+		},
+		"weighted": {with(debian, weighted), "bond.weighted", OK, "can be had, by eBPF", true},
+		"weighted without eBPF": {
+			with(without(debian, "proc/sys/kernel/unprivileged_bpf_disabled"), weighted), "bond.weighted", Warning,
+			"by nftables (numgen) alone: about a third of the packets come out of order, nothing is shaped, and a silent line gets packets until " +
+				"the daemon takes it out; no eBPF: not in this kernel (CONFIG_BPF_SYSCALL)", true,
+		},
+		"weighted without tc filters": {
+			with(debian, weighted, map[string]string{
+				"lib/modules/6.1.0-56-amd64/modules.dep": strings.ReplaceAll(debian["lib/modules/6.1.0-56-amd64/modules.dep"], "kernel/net/sched/cls_bpf.ko:\n", ""),
+			}), "bond.weighted", Warning,
+			"by nftables (numgen) alone: about a third of the packets come out of order, nothing is shaped, and a silent line gets packets until " +
+				"the daemon takes it out; no eBPF scheduler: this kernel has no module cls_bpf (CONFIG_NET_CLS_BPF)", true,
+		},
+		"weighted without either": {
+			with(without(debian, "proc/sys/kernel/unprivileged_bpf_disabled"), weighted, map[string]string{
+				"lib/modules/6.1.0-56-amd64/modules.dep": strings.ReplaceAll(debian["lib/modules/6.1.0-56-amd64/modules.dep"], "kernel/net/netfilter/nft_numgen.ko:\n", ""),
+			}), "bond.weighted", Missing,
+			"neither by eBPF (no eBPF: not in this kernel (CONFIG_BPF_SYSCALL)), nor by nftables (no numgen: this kernel has no module nft_numgen (CONFIG_NFT_NUMGEN))", false,
 		},
 		"TEQL where it is asked for":    {noTEQL, "bond.teql", Missing, "no TEQL: this kernel has no module sch_teql (CONFIG_NET_SCH_TEQL)", false},
 		"modules that are loaded later": {idle, "line.a", OK, "data plane kernel: this kernel has PPPoE", true},

@@ -76,6 +76,10 @@ func (k *Kernel) applyBond(op netstate.Op) error {
 		return k.withLink(o.Qdisc.Device, func(l netlink.Link) error { return k.join(l, o.Qdisc.Kind) })
 	case netstate.Leave:
 		return k.withLink(o.Qdisc.Device, func(l netlink.Link) error { return k.leave(l, o.Qdisc.Kind) })
+	case netstate.SetShaper:
+		return k.withLink(o.Shaper.Device, func(l netlink.Link) error { return k.setShaper(l, o.Shaper) })
+	case netstate.DeleteShaper:
+		return k.withLink(o.Device, k.deleteShaper)
 	}
 	return fmt.Errorf("%T is not an operation of this kernel", op)
 }

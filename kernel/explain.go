@@ -61,7 +61,7 @@ func explain(op netstate.Op, err error) error {
 	return explained(err, hint)
 }
 
-// bondHint is about the rules of the kernel's sch_teql.c.
+// bondHint is about the rules of the kernel's sch_teql.c, and about shapers.
 func bondHint(op netstate.Op, err error) string {
 	switch o := op.(type) {
 	case netstate.Join:
@@ -75,6 +75,11 @@ func bondHint(op netstate.Op, err error) string {
 	case netstate.SetUp:
 		if errors.Is(err, unix.EUNATCH) {
 			return "a TEQL device without a slave cannot be set up: a line has to join it first"
+		}
+	case netstate.SetShaper:
+		if isLacking(err) {
+			return fmt.Sprintf("the kernel %s has neither of the qdiscs cake and tbf: install the package with the rest of its modules, or build it "+
+				`with CONFIG_NET_SCH_CAKE; or write shaping = "none"`, release())
 		}
 	case netstate.SetMTU:
 		if errors.Is(err, unix.EINVAL) {

@@ -26,6 +26,8 @@ type Kernel struct {
 	handle *netlink.Handle
 	rules  *netlink.Handle // for the listing of routing rules, of which package netlink has a request that strict checking refuses
 	teql   *teqlModule
+
+	shapers shaperKinds
 }
 
 // Open connects to the kernel. What Observe and Apply need of privileges, their errors name.
@@ -83,13 +85,13 @@ func (k *Kernel) Link(device string) (LinkInfo, error) {
 		Address: attrs.HardwareAddr.String(),
 	}
 	if s := attrs.Statistics; s != nil {
-		info.Counters = Counters{s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets}
+		info.Counters = Counters{s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets, s.TxDropped}
 	}
 	return info, nil
 }
 
-// Counters is how much a device has carried since it was made.
-type Counters struct{ RxBytes, TxBytes, RxPackets, TxPackets uint64 }
+// Counters is how much a device has carried since it was made, and how many packets it has dropped instead of sending them.
+type Counters struct{ RxBytes, TxBytes, RxPackets, TxPackets, TxDropped uint64 }
 
 // Counters returns those of all devices, by name, of one moment or nearly, so that they can be compared. They are read as text: netlink
 // answers with kilobytes for each device.
@@ -116,14 +118,14 @@ func (k *Kernel) Counters() (map[string]Counters, error) {
 //
 //	eth0: 1234 10 0 0 0 0 0 0 5678 20 0 0 0 0 0 0
 //
-// of which the first eight numbers are of what was received, bytes and packets first, and the others of what was sent. The two lines of
-// headings are none.
+// of which the first eight numbers are of what was received, bytes and packets first, and the others of what was sent: after bytes and packets
+// errors and drops. The two lines of headings are none.
 func parseCounters(line []byte) (name []byte, c Counters, ok bool) {
 	name, rest, ok := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
 	if !ok {
 		return nil, c, false
 	}
-	places := [...]*uint64{0: &c.RxBytes, 1: &c.RxPackets, 8: &c.TxBytes, 9: &c.TxPackets}
+	places := [...]*uint64{0: &c.RxBytes, 1: &c.RxPackets, 8: &c.TxBytes, 9: &c.TxPackets, 11: &c.TxDropped}
 	found := 0
 	for field := range bytes.FieldsSeq(rest) {
 		if found == len(places) {

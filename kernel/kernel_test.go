@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -233,6 +234,24 @@ func TestLink(t *testing.T) {
 	}
 }
 
+func TestParseCounters(t *testing.T) {
+	for line, want := range map[string]string{
+		"  eth0: 1234 10 0 0 0 0 0 0 5678 20 1 3 0 0 0 0":                                    "eth0 {1234 5678 10 20 3}",
+		"eth0.101:1234 10 0 0 0 0 0 0 5678 20 1 3 0 0 0 0":                                   "eth0.101 {1234 5678 10 20 3}",
+		"  eth0: 1234 10 0 0 0 0 0 0 5678 20 1":                                              "none",
+		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets": "none",
+		"": "none",
+	} {
+		got := "none"
+		if name, c, ok := parseCounters([]byte(line)); ok {
+			got = fmt.Sprintf("%s %v", name, c)
+		}
+		if got != want {
+			t.Errorf("%q: %s", line, got)
+		}
+	}
+}
+
 func TestCounters(t *testing.T) {
 	k := host(t)
 	counters := func() Counters {
@@ -249,7 +268,7 @@ func TestCounters(t *testing.T) {
 	before := counters()
 	run(t, "ping -c 1 127.0.0.1")
 	const n = 2 * 84 // bytes of a request and its reply: IP header, ICMP header, 56 of data
-	want := Counters{before.RxBytes + n, before.TxBytes + n, before.RxPackets + 2, before.TxPackets + 2}
+	want := Counters{before.RxBytes + n, before.TxBytes + n, before.RxPackets + 2, before.TxPackets + 2, before.TxDropped}
 	if diff := cmp.Diff(want, counters()); diff != "" {
 		t.Errorf("after a ping (-want +got):\n%s", diff)
 	}

@@ -244,6 +244,9 @@ func ruleNeeds(r netstate.Rule) string {
 	if r.Connection != netstate.AnyConnection || r.Marked.Mask != 0 || r.Verdict == netstate.MarkConnection {
 		needs = "nft_ct (CONFIG_NFT_CT)"
 	}
+	if r.Turns != (netstate.Turns{}) {
+		needs = either(needs, "nft_numgen (CONFIG_NFT_NUMGEN)")
+	}
 	switch r.Verdict {
 	case netstate.Masquerade:
 		return either(needs, "nft_masq (CONFIG_NFT_MASQ)")

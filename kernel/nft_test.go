@@ -33,7 +33,8 @@ func everyRule() netstate.Table {
 		Chains: []netstate.Chain{
 			chain("mss", "filter", "forward", -150,
 				netstate.Rule{In: "outside", Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS},
-				netstate.Rule{Out: "outside", Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS, Comment: "what fits the line"}),
+				netstate.Rule{Out: "outside", Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS, Comment: "what fits the line"},
+				netstate.Rule{OutDevice: "ppp-a", Family: 4, Protocol: "tcp", SYN: true, Verdict: netstate.ClampMSS, MSS: 1440}),
 			chain("prerouting", "nat", "prerouting", -100,
 				netstate.Rule{In: "outside", Family: 4, Protocol: "tcp", Ports: netstate.Ports{First: 443, Last: 443}, Verdict: netstate.DNAT,
 					To: addr("192.168.7.10")},
@@ -68,6 +69,10 @@ func everyRule() netstate.Table {
 			chain("line-local", "route", "output", -150, netstate.Rule{Marked: markOf(0x7f), Verdict: netstate.MarkPacket, Mark: markOf(0x7f)}),
 			chain("line-out", "filter", "postrouting", -150,
 				netstate.Rule{OutDevice: "a-device-of-15c", Verdict: netstate.MarkConnection, Mark: markOf(2)}),
+			chain("turns", "filter", "prerouting", 25,
+				netstate.Rule{Family: 4, Marked: markOf(3), Turns: netstate.Turns{First: 1, Of: 5}, Verdict: netstate.MarkAndAccept, Mark: markOf(4)},
+				netstate.Rule{Family: 4, Marked: markOf(3), Verdict: netstate.MarkAndAccept, Mark: markOf(5)},
+				netstate.Rule{Turns: netstate.Turns{First: 299, Of: 300}, Verdict: netstate.Drop}),
 		},
 	}
 }
@@ -274,6 +279,8 @@ func TestRulesThatMakeNoSense(t *testing.T) {
 		{netstate.Rule{Verdict: netstate.ClampMSS}, `SYN and MSS are of tcp, not of ""`},
 		{netstate.Rule{Verdict: netstate.DNAT, To: addr("192.0.2.1"), ToPort: 1}, `a port to go to is of tcp or udp, not of ""`},
 		{netstate.Rule{Verdict: netstate.SNAT}, "there is no address to translate to"},
+		{netstate.Rule{Turns: netstate.Turns{Of: 5}}, "there are no first 0 of 5 packets"},
+		{netstate.Rule{Turns: netstate.Turns{First: 5, Of: 5}}, "there are no first 5 of 5 packets"},
 		{netstate.Rule{Verdict: 99}, "verdict 99 is unknown"},
 	} {
 		if _, err := compile(test.rule); err == nil || err.Error() != test.err {

@@ -33,10 +33,12 @@ type mark struct {
 	Protocol    string              `json:"p,omitzero"`
 	Ports       netstate.Ports      `json:"r,omitzero"`
 	SYN         bool                `json:"y,omitzero"`
+	Turns       netstate.Turns      `json:"g,omitzero"`
 	Verdict     netstate.Verdict    `json:"v,omitzero"`
 	To          netip.Addr          `json:"t,omitzero"`
 	ToPort      uint16              `json:"u,omitzero"`
 	Mark        netstate.Mark       `json:"m,omitzero"`
+	MSS         uint16              `json:"z,omitzero"`
 	Comment     string              `json:"-"` // has its own item
 }
 

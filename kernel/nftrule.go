@@ -43,6 +43,7 @@ func compile(r netstate.Rule) ([]expr.Any, error) {
 	c.connection(r.Connection)
 	c.marked(r.Marked)
 	c.transport(r)
+	c.turns(r.Turns)
 	c.verdict(r)
 	return c.exprs, c.err
 }
@@ -209,6 +210,19 @@ func (c *compiler) transport(r netstate.Rule) {
 	}
 }
 
+// turns counts the packets that have come so far: so it is the last of the conditions.
+func (c *compiler) turns(t netstate.Turns) {
+	if t == (netstate.Turns{}) {
+		return
+	}
+	if t.First == 0 || t.First >= t.Of {
+		c.fail("there are no first %d of %d packets", t.First, t.Of)
+	}
+	c.add(&expr.Numgen{Register: register, Modulus: t.Of, Type: unix.NFT_NG_INCREMENTAL},
+		&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 4, Size: 4},
+		&expr.Cmp{Op: expr.CmpOpLt, Register: register, Data: binary.BigEndian.AppendUint32(nil, t.First)})
+}
+
 func (c *compiler) verdict(r netstate.Rule) {
 	switch r.Verdict {
 	case netstate.Accept:
@@ -221,21 +235,33 @@ func (c *compiler) verdict(r netstate.Rule) {
 		c.nat(expr.NATTypeSourceNAT, r.To, 0)
 	case netstate.DNAT:
 		c.nat(expr.NATTypeDestNAT, r.To, r.ToPort)
-	case netstate.ClampMSS: // the kernel gives the path's MSS in the host's byte order, and only ever lowers that of a packet
-		c.add(&expr.Rt{Register: register, Key: expr.RtTCPMSS},
-			&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 2, Size: 2},
-			&expr.Exthdr{SourceRegister: register, Type: tcpMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt})
+	case netstate.ClampMSS:
+		c.clamp(r.MSS)
 	case netstate.MarkConnection:
 		c.add(&expr.Ct{Key: expr.CtKeyMARK, Register: register})
 		c.mark(r.Mark)
 		c.add(&expr.Ct{Key: expr.CtKeyMARK, Register: register, SourceRegister: true})
-	case netstate.MarkPacket:
+	case netstate.MarkPacket, netstate.MarkAndAccept:
 		c.add(&expr.Meta{Key: expr.MetaKeyMARK, Register: register})
 		c.mark(r.Mark)
 		c.add(&expr.Meta{Key: expr.MetaKeyMARK, Register: register, SourceRegister: true})
+		if r.Verdict == netstate.MarkAndAccept {
+			c.add(&expr.Verdict{Kind: expr.VerdictAccept})
+		}
 	default:
 		c.fail("%s is unknown", r.Verdict)
 	}
+}
+
+// clamp lowers the MSS of a packet; 0: to that of the path, which the kernel gives in the host's byte order.
+func (c *compiler) clamp(to uint16) {
+	if to != 0 {
+		c.add(&expr.Immediate{Register: register, Data: binary.BigEndian.AppendUint16(nil, to)})
+	} else {
+		c.add(&expr.Rt{Register: register, Key: expr.RtTCPMSS},
+			&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 2, Size: 2})
+	}
+	c.add(&expr.Exthdr{SourceRegister: register, Type: tcpMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt})
 }
 
 func (c *compiler) nat(kind expr.NATType, to netip.Addr, port uint16) {

@@ -35,6 +35,7 @@ func sysctlFile(key string) string {
 //	rules      all of ours
 //	sysctls    those that interest names
 //	qdiscs     what makes a slave of a line device, or of any device one of those bonds'
+//	shapers    ours, on weighted bonds' devices
 //	table      the whole of ours. Without nf_tables in the kernel there is none, which is an error only when interest has one.
 //
 // Of schedulers, it knows nothing but their devices.
@@ -51,9 +52,11 @@ func (k *Kernel) Observe(interest netstate.State) (netstate.State, error) {
 	for _, l := range state.Links {
 		byName[l.Name] = l
 	}
-	if state.Qdiscs, err = k.observeQdiscs(names, byName); err != nil {
+	qdiscs, err := listQdiscs()
+	if err != nil {
 		return netstate.State{}, fmt.Errorf("listing the qdiscs: %w", err)
 	}
+	state.Qdiscs, state.Shapers = observeQdiscs(qdiscs, names, byName), observeShapers(qdiscs, names, byName)
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		if err := k.observeIP(&state, family, names, byName); err != nil {
 			return netstate.State{}, err

@@ -27,8 +27,17 @@ type multipath struct {
 	members []bond.Member
 }
 
+// uploads are what the lines carry.
+var uploads = []config.Rate{8e6, 2e6}
+
 // newMultipath has lines with these addresses.
 func newMultipath(t *testing.T, addresses ...string) *multipath {
+	t.Helper()
+	return newSpread(t, config.Bond{Device: config.ModeMultipath, Mode: config.ModeMultipath, DefaultRoute: true, Metric: 100}, addresses...)
+}
+
+// newSpread has such a bond without a device, of lines with these addresses. Of eBPF the kernel has none.
+func newSpread(t *testing.T, of config.Bond, addresses ...string) *multipath {
 	t.Helper()
 	m := &multipath{kernel: host(t), now: time.Now()}
 	t.Cleanup(func() {
@@ -45,19 +54,20 @@ func newMultipath(t *testing.T, addresses ...string) *multipath {
 		run(t, command)
 	}
 	c := &config.Config{
-		Bonds: []config.Bond{{Device: config.ModeMultipath, Mode: config.ModeMultipath, DefaultRoute: true, Metric: 100}},
+		Bonds: []config.Bond{of},
 		LAN:   config.LAN{Interfaces: []string{"lan0"}, NAT: config.NATMasquerade}, Health: config.Health{Failures: 3},
 	}
 	for i, address := range addresses {
 		name := string(rune('a' + i))
 		m.cable(t, name, address)
-		l := config.Line{Name: name, Enabled: true, Interface: "eth1", Device: "ppp-" + name, Bond: config.ModeMultipath}
+		l := config.Line{Name: name, Enabled: true, Interface: "eth1", Device: "ppp-" + name, Bond: of.Device, Upload: uploads[i]}
 		status := line.Status{Name: name, Device: l.Device, State: line.Running, Session: &line.Session{MTU: 1492, UpSince: m.now}}
 		status.IPv4.Local = netip.MustParseAddr(address)
 		c.Lines = append(c.Lines, l)
 		m.members = append(m.members, bond.Member{Config: l, Status: status})
 	}
 	m.bonds = bond.New(c, 1)
+	m.bonds.WithoutEBPF()
 	m.plan(t)
 	return m
 }

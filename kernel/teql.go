@@ -21,19 +21,6 @@ func isBond(l netlink.Link) bool {
 	return isBondName(l.Attrs().Name) && l.Type() == "device" && l.Attrs().EncapType == "void"
 }
 
-// observeQdiscs returns the root qdiscs by which a line device is a slave of any bond, and any device one of the bonds given.
-func (k *Kernel) observeQdiscs(names map[int]string, links map[string]netstate.Link) ([]netstate.Qdisc, error) {
-	qdiscs, err := dump(func() ([]netlink.Qdisc, error) { return k.handle.QdiscList(nil) })
-	var observed []netstate.Qdisc
-	for _, q := range qdiscs {
-		device, exists := names[q.Attrs().LinkIndex]
-		if exists && q.Attrs().Parent == netlink.HANDLE_ROOT && isBondName(q.Type()) && (links[device].Line || links[q.Type()].Bond) {
-			observed = append(observed, netstate.Qdisc{Device: device, Kind: q.Type()})
-		}
-	}
-	return observed, err
-}
-
 // join makes a device a slave.
 func (k *Kernel) join(slave netlink.Link, bond string) error {
 	root := netlink.QdiscAttrs{LinkIndex: slave.Attrs().Index, Parent: netlink.HANDLE_ROOT}

@@ -13,8 +13,8 @@ import (
 	"linebond/netstate"
 )
 
-// Watch returns a channel that has something to receive when links, addresses, our routes, routing rules, slaves of bonds or our nftables
-// table have changed since the last receive. It says no more than "look again", and never holds more than one such message. It is closed
+// Watch returns a channel that has something to receive when links, addresses, our routes, routing rules, slaves of bonds, shapers or our
+// nftables table have changed since the last receive. It says no more than "look again", and never holds more than one such message. It is closed
 // when the context ends. (Closed before that it means that a socket has failed, for which no reason is known.) Of the changes of sysctls
 // the kernel announces those of rp_filter and ip_forward alone.
 func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
@@ -79,7 +79,9 @@ func watch(socket receiver, matters func(syscall.NetlinkMessage) bool, changed c
 
 // matters passes every change of links, addresses and routing rules. It passes no routes of others, of which a router may change thousands
 // a second. What can harm ours is the replacement of a route: IPv4 announces no deletion of the one that was there before. Of traffic
-// control, where a host of containers is as busy, it passes the coming and going of slaves of bonds.
+// control, where a host of containers is as busy, it passes the coming and going of slaves of bonds, and of shapers: of the replacement of
+// a qdisc the kernel tells as of its going, and then the coming of another one. And it passes what may have been done to the tc filters of
+// schedulers.
 func matters(m syscall.NetlinkMessage) bool {
 	switch m.Header.Type {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
@@ -88,11 +90,28 @@ func matters(m syscall.NetlinkMessage) bool {
 		}
 		return nl.DeserializeRtMsg(m.Data).Protocol == netstate.RouteProtocol || m.Header.Flags&unix.NLM_F_REPLACE != 0
 	case unix.RTM_NEWQDISC, unix.RTM_DELQDISC:
-		return isBondName(attribute(m, nl.SizeofTcMsg, nl.TCA_KIND))
-	case unix.RTM_NEWTCLASS, unix.RTM_DELTCLASS, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER, unix.RTM_NEWCHAIN, unix.RTM_DELCHAIN:
+		return isBondName(attribute(m, nl.SizeofTcMsg, nl.TCA_KIND)) || isShaper(m) || m.Header.Type == unix.RTM_DELQDISC && isClsact(m)
+	case unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
+		return isSchedulers(m)
+	case unix.RTM_NEWTCLASS, unix.RTM_DELTCLASS, unix.RTM_NEWCHAIN, unix.RTM_DELCHAIN:
 		return false
 	}
 	return true
+}
+
+// isClsact says whether a message about a qdisc is about one whose filters have gone with it.
+func isClsact(m syscall.NetlinkMessage) bool {
+	return attribute(m, nl.SizeofTcMsg, nl.TCA_KIND) == "clsact"
+}
+
+// isSchedulers says whether a message about a tc filter is about one in a place where those of schedulers are.
+func isSchedulers(m syscall.NetlinkMessage) bool {
+	return len(m.Data) >= nl.SizeofTcMsg && nl.DeserializeTcMsg(m.Data).Info>>16 == netstate.SchedulerPriority
+}
+
+// isShaper says whether a message about a qdisc is about one of ours.
+func isShaper(m syscall.NetlinkMessage) bool {
+	return len(m.Data) >= nl.SizeofTcMsg && nl.DeserializeTcMsg(m.Data).Handle == netstate.ShaperHandle
 }
 
 // concernsTable passes what is about our nftables table, or things in it: its name is in the attribute of the same number in all of those.

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"syscall"
@@ -104,6 +105,9 @@ func TestWatchAnnouncements(t *testing.T) {
 	qdisc := func(kind string) []byte {
 		return append(make([]byte, nl.SizeofTcMsg), nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated(kind)).Serialize()...)
 	}
+	filter := func(priority uint32) []byte { return (&nl.TcMsg{Info: priority<<16 | 0x0300}).Serialize() } // for all protocols
+	shaper := qdisc("cake")
+	binary.NativeEndian.PutUint32(shaper[8:], netstate.ShaperHandle) // struct tcmsg: tcm_handle
 	tests := []struct {
 		name   string
 		script script
@@ -117,7 +121,12 @@ func TestWatchAnnouncements(t *testing.T) {
 		{"a route of others in the place of one that may be ours", script{message(unix.RTM_NEWROUTE, unix.NLM_F_REPLACE, bgp...)}, 1},
 		{"a route cut short", script{message(unix.RTM_NEWROUTE, 0, 2)}, 1},
 		{"a slave of a bond", script{message(unix.RTM_DELQDISC, 0, qdisc("teql0")...)}, 1},
+		{"all filters of a device", script{message(unix.RTM_DELQDISC, 0, qdisc("clsact")...)}, 1},
+		{"filters may come", script{message(unix.RTM_NEWQDISC, 0, qdisc("clsact")...)}, 0},
+		{"a filter of a scheduler", script{message(unix.RTM_DELTFILTER, 0, filter(netstate.SchedulerPriority)...)}, 1},
+		{"another filter", script{message(unix.RTM_DELTFILTER, 0, filter(49152)...)}, 0},
 		{"another qdisc", script{message(unix.RTM_NEWQDISC, 0, qdisc("fq_codel")...)}, 0},
+		{"a shaper", script{message(unix.RTM_DELQDISC, 0, shaper...)}, 1},
 		{"a qdisc cut short", script{message(unix.RTM_NEWQDISC, 0, 2)}, 0},
 		{"classes and filters", script{message(unix.RTM_NEWTCLASS, 0), message(unix.RTM_DELTFILTER, 0), message(unix.RTM_NEWCHAIN, 0)}, 0},
 		{"lost messages", script{fails(unix.ENOBUFS)}, 1},

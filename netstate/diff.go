@@ -12,6 +12,7 @@ import "slices"
 //	set sysctls                                before a device comes up, because some act at that moment
 //	set MTUs and queues, set links up          parents first
 //	join bonds, set them up                    see setBond; and have the schedulers send to lines
+//	set shapers, delete them                   before routes lead packets to their devices
 //	delete addresses that stand in the way     see planAddresses
 //	add addresses, add routes, add rules       a rule after the table that it leads to
 //	delete rules, routes, addresses            what is no longer wanted
@@ -37,6 +38,7 @@ func Diff(want, have State) []Op {
 	d.setLinks()
 	d.setBonds()
 	d.schedule()
+	d.shape()
 	d.spread()
 	addresses := d.planAddresses()
 	routes, multipaths, rules := d.planRoutes(addresses.flushed), d.planMultipaths(addresses.flushed), d.planRules()

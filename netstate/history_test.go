@@ -236,6 +236,7 @@ func newModel(loaded bool) (m *model, foreign State) {
 		sysctls:   map[string]string{},
 		dead:      map[string]bool{},
 		taken:     map[string]Scheduler{},
+		shapers:   map[string]Shaper{},
 		qdiscs:    map[string]string{"eth9": "teql5"},
 	}
 	for _, l := range foreign.Links {
@@ -298,8 +299,8 @@ func checkLeft(t *testing.T, m *model, foreign State) {
 			t.Errorf("%s is left behind", Qdisc{device, kind})
 		}
 	}
-	if len(m.taken) > 0 {
-		t.Errorf("left behind: %v", m.schedulers())
+	if len(m.taken)+len(m.shapers) > 0 {
+		t.Errorf("left behind: %v, %v", m.schedulers(), m.shapers)
 	}
 	if len(m.routes) > 0 || len(m.spread) > 0 || len(m.rules) > 0 || m.table != nil {
 		t.Errorf("left behind: routes %v %v, rules %v, table %v", m.routes, m.spread, m.rules, m.table)
@@ -338,6 +339,7 @@ func converge(t *testing.T, m *model, want State) {
 		}
 	}
 	m.checkScheduled(t, want, true)
+	m.checkShaped(t, want)
 	if diff := cmp.Diff([]Op(nil), Diff(want, m.state(want))); diff != "" {
 		t.Errorf("after %v there is more to do:\n%s", ops, diff)
 	}

@@ -2,6 +2,7 @@ package netstate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -17,6 +18,7 @@ type model struct {
 	sysctls   map[string]string
 	qdiscs    map[string]string    // kind of the root qdisc, by device
 	taken     map[string]Scheduler // by device
+	shapers   map[string]Shaper    // likewise
 	table     *Table
 }
 
@@ -24,7 +26,7 @@ type model struct {
 func (m *model) state(want State) State {
 	s := State{
 		Addresses: slices.Clone(m.addresses), Routes: slices.Clone(m.routes), Multipaths: slices.Clone(m.spread), Rules: slices.Clone(m.rules),
-		Table: m.table, Schedulers: m.schedulers(),
+		Table: m.table, Schedulers: m.schedulers(), Shapers: slices.Collect(maps.Values(m.shapers)),
 	}
 	for name, l := range m.links {
 		if i := m.first(name); i >= 0 && (l.Bond || l.Weighted) {
@@ -71,6 +73,8 @@ func (m *model) apply(op Op) error {
 		return m.changeBond(op)
 	case TakeScheduler, Unschedule, Schedule, DeleteScheduler:
 		return m.changeScheduler(op)
+	case SetShaper, DeleteShaper:
+		return m.changeShaper(op)
 	case AddAddress:
 		if _, ok := m.links[o.Address.Device]; !ok || o.Address.First {
 			return fmt.Errorf("%s: device exists %v; the kernel knows no first", o, ok)
@@ -289,6 +293,7 @@ func (m *model) deleteLink(name string) {
 	m.lose(name)
 	delete(m.sysctls, "net/ipv4/conf/"+name+"/rp_filter")
 	delete(m.qdiscs, name)
+	delete(m.shapers, name)
 	delete(m.sysctls, "net/ipv6/conf/"+name+"/disable_ipv6")
 	m.addresses = slices.DeleteFunc(m.addresses, func(a Address) bool { return a.Device == name })
 	m.routes = slices.DeleteFunc(m.routes, func(r Route) bool { return r.Device == name })

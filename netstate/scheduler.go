@@ -11,11 +11,16 @@ import (
 // SchedulerAlias is the interface alias that marks the device of a weighted bond, a veth device of package scheduler's making.
 const SchedulerAlias = "linebond: a bond"
 
+// SchedulerPriority is that of the tc filters of a weighted bond: early, since what goes to another device by one before it is not heard.
+const SchedulerPriority = 1
+
 // Scheduler is what an eBPF scheduler is told: which lines the packets of a weighted bond's device go to, and what these carry. Observed, it
 // is one that this process has taken over, with what it was told last.
 type Scheduler struct {
 	Device    string
 	DeadAfter time.Duration // a line that was sent something and has been silent for so long is passed over; 0: never
+	Patience  time.Duration // by which it may be silent for longer at most, while it is given more than its rate
+	Damaged   bool          // observed: somebody has undone what it needs on the host; to be told again puts that right
 	Lines     []ScheduledLine
 }
 
@@ -35,7 +40,14 @@ func (s Scheduler) String() string {
 	for i, l := range s.Lines {
 		lines[i] = l.String()
 	}
-	text := s.Device + " dead-after " + s.DeadAfter.String() + ": "
+	text := s.Device + " dead-after " + s.DeadAfter.String()
+	if s.Patience != 0 {
+		text += " patience " + s.Patience.String()
+	}
+	if s.Damaged {
+		text += " damaged"
+	}
+	text += ": "
 	if len(lines) == 0 {
 		return text + "no line"
 	}
@@ -55,7 +67,7 @@ func (l ScheduledLine) String() string {
 
 // equal says whether two are the same. Their lines are sorted.
 func (s Scheduler) equal(o Scheduler) bool {
-	return s.Device == o.Device && s.DeadAfter == o.DeadAfter && slices.Equal(s.Lines, o.Lines)
+	return s.Device == o.Device && s.DeadAfter == o.DeadAfter && s.Patience == o.Patience && s.Damaged == o.Damaged && slices.Equal(s.Lines, o.Lines)
 }
 
 // normalSchedulers returns the schedulers sorted and without repetitions, each with its lines sorted.
@@ -88,7 +100,7 @@ func (d *differ) unschedule() {
 		}
 		stay := slices.DeleteFunc(slices.Clone(h.Lines), func(l ScheduledLine) bool { return l.Gone || !wanted[l.Device] })
 		if len(stay) < len(h.Lines) {
-			h.Lines = stay
+			h.Lines, h.Damaged = stay, false
 			d.have.Schedulers[i] = h
 			d.add(Unschedule{h})
 		}

@@ -33,6 +33,7 @@ func wantScheduler(r *rand.Rand, s *State) {
 		}
 	}
 	s.Schedulers = append(s.Schedulers, c)
+	wantShaper(r, s)
 }
 
 func (m *model) changeScheduler(op Op) error {
@@ -75,6 +76,9 @@ func (m *model) schedule(s Scheduler) error {
 			return fmt.Errorf("%s: %s exists %v, gone %v", s.Device, l.Device, exists, l.Gone)
 		}
 	}
+	if s.Damaged {
+		return fmt.Errorf("%s is to be damaged", s.Device)
+	}
 	m.taken[s.Device] = s
 	return nil
 }
@@ -96,7 +100,12 @@ func (m *model) disturbScheduler(r *rand.Rand) {
 	if !m.links[testScheduler].Weighted {
 		return
 	}
-	switch r.IntN(5) {
+	switch r.IntN(8) {
+	case 7:
+		if s, taken := m.taken[testScheduler]; taken {
+			s.Damaged = true
+			m.taken[testScheduler] = s
+		}
 	case 0:
 		m.deleteLink(testScheduler)
 	case 1:
@@ -107,6 +116,8 @@ func (m *model) disturbScheduler(r *rand.Rand) {
 		_ = m.apply(SetMTU{Device: testScheduler, MTU: 9000})
 	case 4:
 		m.taken = map[string]Scheduler{}
+	default:
+		m.disturbShaper(r)
 	}
 }
 
@@ -123,6 +134,9 @@ func (m *model) checkScheduled(t *testing.T, want State, end bool) {
 	}
 	in := map[ScheduledLine]bool{}
 	for _, c := range m.taken {
+		if end && c.Damaged {
+			t.Errorf("damage stays: %s", c)
+		}
 		for _, l := range c.Lines {
 			in[l] = true
 			if l.Gone || !names[l.Device] {

@@ -98,6 +98,20 @@ func TestDiffSchedulers(t *testing.T) {
 			ops: []string{"# packets by " + both},
 		},
 		{
+			name: "what somebody has undone is put right",
+			want: scheduled(), have: scheduled().with(func(s *State) { s.Schedulers = slices.Clone(s.Schedulers); s.Schedulers[0].Damaged = true }),
+			ops: []string{"# packets by " + both},
+		},
+		{
+			name: "a line leaves one of which somebody has undone something",
+			want: scheduled().with(withoutB).with(func(s *State) { s.Schedulers[0].Patience = time.Minute }),
+			have: scheduled().with(func(s *State) { s.Schedulers = slices.Clone(s.Schedulers); s.Schedulers[0].Damaged = true }),
+			ops: []string{
+				"# lines leave " + a,
+				"# packets by wanbond0 dead-after 1s patience 1m0s: ppp-a rate 19000000bit delay 0s overhead 30",
+			},
+		},
+		{
 			name: "a foreign device of its name is left alone",
 			want: scheduled(), have: scheduled().with(untaken).with(func(s *State) {
 				s.Links[2] = Link{Name: "wanbond0", Up: true, MTU: 1500}

@@ -15,7 +15,8 @@
 //	routing rule of IPv4                       likewise
 //	IPv4 and IPv6 link-local address           it is on a line device (Link.Line); other IPv6 addresses there belong to SLAAC
 //	other address                              it is on a bond device of ours, and not IPv6 link-local
-//	root qdisc                                 its kind is the name of a bond device of ours, or it is on a line device
+//	root qdisc                                 its kind is the name of a bond device of ours, or it is on a line device, or it is on a
+//	                                           weighted bond's device and its handle is 108: (ShaperHandle)
 //	nftables table                             it is called `inet linebond` (TableName)
 //	sysctl                                     none: only ever set. Those of a line or a VLAN device of ours go with it, and Release
 //	                                           resets a bond's rp_filter; ip_forward and IPv6's forwarding stay as we set them, and so does
@@ -49,6 +50,7 @@ type State struct {
 	Sysctls    []Sysctl
 	Qdiscs     []Qdisc
 	Schedulers []Scheduler
+	Shapers    []Shaper
 	Table      *Table // nil: none
 }
 
@@ -195,6 +197,9 @@ func (s State) String() string {
 	for _, c := range s.Schedulers {
 		lines = append(lines, "scheduler "+c.String())
 	}
+	for _, c := range s.Shapers {
+		lines = append(lines, "qdisc "+c.String())
+	}
 	if s.Table != nil {
 		lines = append(lines, s.Table.String())
 	}
@@ -317,6 +322,7 @@ func (s State) normal() State {
 	n.Sysctls = unique(s.Sysctls)
 	n.Qdiscs = unique(s.Qdiscs)
 	n.Schedulers = normalSchedulers(s.Schedulers)
+	n.Shapers = normalShapers(s.Shapers)
 	if s.Table != nil {
 		table := s.Table.normal()
 		n.Table = &table

@@ -12,8 +12,8 @@ import (
 // TableName is the name of our nftables table, of the family inet. No rule outside of it is touched.
 const TableName = "linebond"
 
-// Table is the nftables table `inet linebond`: the whole of what linebond has to say about packets. It depends on the configuration
-// alone and names devices by name, so that lines come and go without a change to it. It is replaced as a whole, in one transaction.
+// Table is the nftables table `inet linebond`: the whole of what linebond has to say about packets. It names devices by name, so that lines
+// come and go without a change to it, but for those of a bond whose packets it spreads. It is replaced as a whole, in one transaction.
 type Table struct {
 	Sets   []DeviceSet // in any order
 	Chains []Chain
@@ -47,10 +47,12 @@ type Rule struct {
 	Protocol    string // tcp, udp, icmp or ipv6-icmp; "": any
 	Ports       Ports  // destination ports, with tcp and udp; zero: any
 	SYN         bool   // tcp: of the flags SYN and RST, SYN alone
+	Turns       Turns  // of the packets for which all else holds, the ones whose turn it is; zero: all
 	Verdict     Verdict
 	To          netip.Addr // the new address, with SNAT and DNAT
 	ToPort      uint16     // the new port, with DNAT; 0: as it is
-	Mark        Mark       // with MarkConnection and MarkPacket
+	Mark        Mark       // with MarkConnection, MarkPacket and MarkAndAccept
+	MSS         uint16     // with ClampMSS: no more than that many bytes; 0: what fits the paths of both directions
 	Comment     string     // for the reader of `nft list ruleset`
 }
 
@@ -59,6 +61,9 @@ type Mark struct {
 	Value uint32 // within the mask
 	Mask  uint32 // no run of bits from the highest on, which nft(8) would write as the length of a prefix
 }
+
+// Turns are the first so many of each Of packets, which the kernel counts for each rule by itself, from 0 when the table is set.
+type Turns struct{ First, Of uint32 }
 
 // Ports is a range of ports, of which a single one is both ends.
 type Ports struct{ First, Last uint16 }
@@ -82,9 +87,10 @@ const (
 	Masquerade
 	SNAT
 	DNAT
-	ClampMSS       // tcp option maxseg size set rt mtu: to what fits the paths of both directions
+	ClampMSS       // tcp option maxseg size set rt mtu, or to Rule.MSS; the kernel only ever lowers it
 	MarkConnection // ct mark set: the bits of Rule.Mark, and the others as they are
 	MarkPacket     // meta mark set: likewise
+	MarkAndAccept  // likewise; and the chain ends
 )
 
 // Equal says whether two tables do the same: the order of sets and of their devices means nothing, that of chains and rules does.
@@ -172,6 +178,7 @@ func (r Rule) String() string {
 	when(r.Protocol != "" && r.Ports == Ports{} && !r.SYN, "meta l4proto %s", r.Protocol)
 	when(r.Ports != Ports{}, "%s dport %s", r.Protocol, r.Ports)
 	when(r.SYN, "tcp flags & (syn | rst) == syn")
+	when(r.Turns != Turns{}, "numgen inc mod %d < %d", r.Turns.Of, r.Turns.First)
 	words = append(words, r.action())
 	when(r.Comment != "", `comment "%s"`, strings.ReplaceAll(r.Comment, `"`, "'")) // nft has no way to quote a quote
 	return strings.Join(words, " ")
@@ -184,10 +191,14 @@ func (r Rule) action() string {
 		return fmt.Sprintf("dnat %s to %s", family(r.To), netip.AddrPortFrom(r.To, r.ToPort))
 	case r.Verdict == DNAT || r.Verdict == SNAT:
 		return fmt.Sprintf("%s %s to %s", r.Verdict, family(r.To), r.To)
+	case r.Verdict == ClampMSS && r.MSS != 0:
+		return fmt.Sprintf("tcp option maxseg size set %d", r.MSS)
 	case r.Verdict == MarkConnection:
 		return "ct mark set ct mark " + r.Mark.set()
 	case r.Verdict == MarkPacket:
 		return "meta mark set meta mark " + r.Mark.set()
+	case r.Verdict == MarkAndAccept:
+		return "meta mark set meta mark " + r.Mark.set() + " accept"
 	}
 	return r.Verdict.String()
 }
@@ -249,6 +260,8 @@ func (v Verdict) String() string {
 		return "ct mark set"
 	case MarkPacket:
 		return "meta mark set"
+	case MarkAndAccept:
+		return "meta mark set and accept"
 	}
 	return fmt.Sprintf("verdict %d", uint8(v))
 }

@@ -24,6 +24,7 @@ func fullTable() Table {
 			{Name: "mss", Type: "filter", Hook: "forward", Priority: -150, Rules: []Rule{
 				{In: "outside", Protocol: "tcp", SYN: true, Verdict: ClampMSS},
 				{Out: "outside", Protocol: "tcp", SYN: true, Verdict: ClampMSS},
+				{OutDevice: "ppp-a", Protocol: "tcp", SYN: true, Verdict: ClampMSS, MSS: 1440},
 			}},
 			{Name: "prerouting", Type: "nat", Hook: "prerouting", Priority: -100, Rules: []Rule{
 				{In: "outside", Protocol: "tcp", Ports: Ports{443, 443}, Verdict: DNAT, To: server, ToPort: 8443, Comment: "forward"},
@@ -51,6 +52,8 @@ func fullTable() Table {
 			{Name: "marks", Type: "route", Hook: "output", Priority: -150, Rules: []Rule{
 				{OutDevice: "ppp-a", Family: 4, Marked: Mark{0, 0x7f000000}, Verdict: MarkConnection, Mark: Mark{0x5e000000, 0x7f000000}},
 				{InDevice: "ppp-a", Marked: Mark{0x7f000000, 0x7f000000}, Verdict: MarkPacket, Mark: Mark{0x7f000000, 0x7f000000}, Comment: "line a"},
+				{Family: 4, Marked: Mark{1 << 24, 0x7f000000}, Turns: Turns{1, 5}, Verdict: MarkAndAccept, Mark: Mark{2 << 24, 0x7f000000}},
+				{Turns: Turns{299, 300}, Verdict: Accept},
 			}},
 		},
 	}
@@ -76,6 +79,7 @@ table inet linebond {
 		type filter hook forward priority mangle; policy accept;
 		iifname @outside tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		oifname @outside tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		oifname "ppp-a" tcp flags & (syn | rst) == syn tcp option maxseg size set 1440
 	}
 
 	chain prerouting {
@@ -118,6 +122,8 @@ table inet linebond {
 		type route hook output priority mangle; policy accept;
 		oifname "ppp-a" meta nfproto ipv4 ct mark & 0x7f000000 == 0x00000000 ct mark set ct mark & 0xdeffffff | 0x5e000000
 		iifname "ppp-a" ct mark & 0x7f000000 == 0x7f000000 meta mark set meta mark | 0x7f000000 comment "line a"
+		meta nfproto ipv4 ct mark & 0x7f000000 == 0x01000000 numgen inc mod 5 < 1 meta mark set meta mark & 0x82ffffff | 0x02000000 accept
+		numgen inc mod 300 < 299 accept
 	}
 }`
 
@@ -167,6 +173,7 @@ func TestTableEqual(t *testing.T) {
 		"its priority":   func(t *Table) { t.Chains[0].Priority++ },
 		"a chain less":   func(t *Table) { t.Chains = t.Chains[1:] },
 		"a rule":         func(t *Table) { t.Chains[0].Rules[0].Comment = "not of linebond" },
+		"its turns":      func(t *Table) { t.Chains[6].Rules[2].Turns.First++ },
 		"a rule's place": func(t *Table) { slices.Reverse(t.Chains[0].Rules) },
 	}
 	for name, change := range differing {

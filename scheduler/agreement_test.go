@@ -27,7 +27,7 @@ type simulator struct {
 	now    uint64
 	config model.Config
 	state  model.State
-	heard  model.Stamps
+	seen   model.Stamps
 }
 
 func newSimulator(t *testing.T) *simulator {
@@ -75,11 +75,12 @@ func TestAgreement(t *testing.T) {
 // begin makes a new bond.
 func (s *simulator) begin() {
 	s.now = uint64(s.any(int64(time.Second), int64(1000*time.Hour)))
-	s.config, s.state, s.heard = model.Config{}, model.State{}, model.Stamps{}
+	s.config, s.state, s.seen = model.Config{}, model.State{}, model.Stamps{}
 	s.config.Count = uint64(s.random.IntN(model.MaxLines + 1))
 	s.config.Cap = uint64(s.any(int64(model.MinCap), int64(200*time.Millisecond)))
 	if s.random.IntN(4) > 0 {
 		s.config.DeadAfter = uint64(s.any(1, int64(500*time.Millisecond)))
+		s.config.Patience = uint64(s.any(0, int64(5*time.Second)))
 	}
 	for i := range s.config.Count {
 		s.config.Lines[i] = s.line()
@@ -112,16 +113,22 @@ func (s *simulator) line() model.Line {
 // something happens between two packets, or only time passes.
 func (s *simulator) something() {
 	i := s.random.IntN(model.MaxLines)
-	switch s.random.IntN(12) {
+	switch s.random.IntN(14) {
 	case 0:
-		s.heard[i] = s.now
+		s.seen.Heard[i] = s.now
 	case 1:
 		s.config.Lines[i] = s.line()
 	case 2:
 		s.config.Lines[i].Epoch++
 	case 3:
+		s.seen.Echoed[i] = s.now - min(s.now, uint64(s.any(0, int64(time.Second))))
+	case 4:
+		for i := range s.seen.Echoed {
+			s.seen.Echoed[i] = s.now
+		}
+	case 5:
 		s.now -= min(s.now, 1000) // another processor's clock
-	case 4, 5:
+	case 6, 7:
 		s.now += uint64(s.any(0, int64(time.Second)))
 	default:
 		s.now += uint64(s.any(0, int64(time.Millisecond)))
@@ -132,7 +139,7 @@ func (s *simulator) something() {
 
 func (s *simulator) write() {
 	must(s.T, s.programs.Config.Put(uint32(0), s.config))
-	must(s.T, s.programs.Stamps.Put(uint32(0), s.heard))
+	must(s.T, s.programs.Stamps.Put(uint32(0), s.seen))
 	if s.state == (model.State{}) {
 		must(s.T, s.programs.State.Put(uint32(0), s.state))
 	}
@@ -141,7 +148,7 @@ func (s *simulator) write() {
 // packet has both choose a line for a packet.
 func (s *simulator) packet(history uint64) {
 	length := 40 + s.random.IntN(1461) // the kernel tests with no less than an IPv6 header
-	place, ok := s.state.Choose(&s.config, &s.heard, s.now, uint64(length))
+	place, ok := s.state.Choose(&s.config, &s.seen, s.now, uint64(length))
 	verdict := s.run(s.programs.Choose, etherTypes[s.random.IntN(2)], length)
 	if ok != (verdict == redirected) {
 		s.Fatalf("history %d: the model's line: %d, %v; the program's verdict: %d", history, place, ok, verdict)

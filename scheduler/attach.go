@@ -8,6 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"linebond/netstate"
 )
 
 // Names of our tc filters. They are attached by tc and not by tcx: so they outlive this process without a file.
@@ -16,9 +18,9 @@ const (
 	hearFilter   = "linebond-hear"
 )
 
-// The filters' place among those of others: early, since what goes to another device by one before it is not heard.
+// The filters' place among those of others.
 const (
-	filterPriority = 1
+	filterPriority = netstate.SchedulerPriority
 	filterHandle   = 0x6c62 // "lb"
 )
 
@@ -58,14 +60,23 @@ func detach(h *netlink.Handle, index int) error {
 
 // attached says whether a filter of ours with this name is on a device.
 func attached(h *netlink.Handle, index int, name string) (bool, error) {
+	all, err := filters(h, index)
+	return slices.ContainsFunc(all, func(f *netlink.BpfFilter) bool { return f.Name == name }), err
+}
+
+// filters are those with programs that see what a device receives. The device may be gone.
+func filters(h *netlink.Handle, index int) ([]*netlink.BpfFilter, error) {
 	all, err := h.FilterList(device(index), netlink.HANDLE_MIN_INGRESS)
 	if err != nil && !gone(err) {
-		return false, fmt.Errorf("listing tc filters: %w", err)
+		return nil, fmt.Errorf("listing tc filters: %w", err)
 	}
-	return slices.ContainsFunc(all, func(f netlink.Filter) bool {
-		b, ok := f.(*netlink.BpfFilter)
-		return ok && b.Name == name
-	}), nil
+	var programs []*netlink.BpfFilter
+	for _, f := range all {
+		if b, ok := f.(*netlink.BpfFilter); ok {
+			programs = append(programs, b)
+		}
+	}
+	return programs, nil
 }
 
 // device stands for the one with this index.

@@ -25,6 +25,7 @@ type LineCounters struct {
 	Device  string
 	Packets uint64
 	Bytes   uint64        // of IP
+	Wire    uint64        // bytes that these packets take on the line: with its overhead, in cells
 	Passed  uint64        // packets that went elsewhere because the line was silent
 	Backlog time.Duration // until all that was handed to the line will have left, as its rate has it
 	Silent  bool          // now
@@ -35,21 +36,21 @@ func (s *Scheduler) Counters() (Counters, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var state model.State
-	var heard model.Stamps
+	var seen model.Stamps
 	if err := s.programs.State.LookupWithFlags(only, &state, ebpf.LookupLock); err != nil {
 		return Counters{}, fmt.Errorf("the bond %s: reading its state: %w", s.device, err)
 	}
-	if err := s.programs.Stamps.Lookup(only, &heard); err != nil {
+	if err := s.programs.Stamps.Lookup(only, &seen); err != nil {
 		return Counters{}, fmt.Errorf("the bond %s: reading its stamps: %w", s.device, err)
 	}
 	now, err := monotonic()
 	if err != nil {
 		return Counters{}, err
 	}
-	return count(&s.config, &state, &heard, now), nil
+	return count(&s.config, &state, &seen, now), nil
 }
 
-func count(c *model.Config, state *model.State, heard *model.Stamps, now uint64) Counters {
+func count(c *model.Config, state *model.State, seen *model.Stamps, now uint64) Counters {
 	all := Counters{Packets: state.Packets, Late: state.Late, NoLine: state.NoLine, NotIP: state.NotIP, Unsegmented: state.Unsegmented}
 	for i := range c.Lines {
 		line, at := &c.Lines[i], &state.Lines[i]
@@ -58,9 +59,9 @@ func count(c *model.Config, state *model.State, heard *model.Stamps, now uint64)
 		}
 		l := LineCounters{Device: nameOf(line)}
 		if at.Epoch == line.Epoch { // else the line is new, and no packet has come since
-			l.Packets, l.Bytes, l.Passed = at.Packets, at.Bytes, at.Passed
+			l.Packets, l.Bytes, l.Wire, l.Passed = at.Packets, at.Bytes, at.Wire, at.Passed
 			l.Backlog = time.Duration(max(at.Busy, now) - now)
-			l.Silent = at.Silent(c.DeadAfter, heard[i], now)
+			l.Silent = state.Silent(i, c, seen, now)
 		}
 		all.Lines = append(all.Lines, l)
 	}

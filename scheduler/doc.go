@@ -3,7 +3,10 @@
 //	Open       makes the bond device, or takes over the one that a linebond before this one has left
 //	SetLines   who is in, with their rates and delays
 //	SetMode    how much backlog is believed, and how long a line may be silent
-//	Heard      an answer came on a line
+//	Leave      a line is about to be closed
+//	Echoed     an echo request was sent on a line
+//	Heard      an answer came on it
+//	Check      whether somebody has undone what is needed on the host
 //	Counters   what the program has counted
 //
 // How the choice is made is in package model; bpf/scheduler.c does the same in the kernel.

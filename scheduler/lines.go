@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
+	"unsafe"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"linebond/scheduler/model"
@@ -22,7 +23,7 @@ type Line struct {
 	Cells    bool          // packet and overhead travel in ATM cells, 53 bytes for 48
 }
 
-// SetLines says which lines are in. Those that were in and are not named leave; others stay as they are, with their backlogs. On an
+// SetLines says which lines are in, and puts right what Check has found damaged. Those that were in and are not named leave; others stay as they are, with their backlogs. On an
 // error about a line nothing has changed. With no line at all, packets are dropped and counted.
 func (s *Scheduler) SetLines(lines []Line) error {
 	s.mu.Lock()
@@ -45,6 +46,8 @@ func (s *Scheduler) setLines(lines []Line) error {
 		}
 		indexes[l.Device] = found.Attrs().Index
 	}
+	lines = slices.DeleteFunc(slices.Clone(lines), func(l Line) bool { return s.left[l.Device] == indexes[l.Device] })
+	maps.DeleteFunc(indexes, func(device string, index int) bool { return s.left[device] == index })
 	next, err := arrange(s.config, lines, indexes)
 	if err != nil {
 		return err
@@ -62,43 +65,59 @@ func (s *Scheduler) setLines(lines []Line) error {
 	if err := s.write(next); err != nil {
 		return err
 	}
+	if !s.whole {
+		if err := configurePair(s.handle, s.bond, s.port); err != nil {
+			return err
+		}
+		s.whole = true
+	}
 	if err := s.run(); err != nil {
 		return err
 	}
+	s.settled = true
 	return s.unhear(before, indexes)
 }
 
-// Lost names the lines that are in, whose devices are not: they are gone, or others of their names.
-func (s *Scheduler) Lost() ([]string, error) {
+// Leave has a line leave, at once and for good: SetLines passes it over until its name is another device's. It is for a session that is
+// about to be closed. It returns whether the line was in.
+func (s *Scheduler) Leave(device string) (was bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var lost []string
-	for i := range s.config.Lines {
-		l := &s.config.Lines[i]
-		if l.Device == 0 {
-			continue
-		}
-		name := nameOf(l)
-		found, err := s.handle.LinkByName(name)
-		switch {
-		case errors.As(err, &netlink.LinkNotFoundError{}):
-			lost = append(lost, name)
-		case err != nil:
-			return nil, fmt.Errorf("the bond %s: looking for the line %s: %w", s.device, name, err)
-		case found.Attrs().Index != int(l.Device):
-			lost = append(lost, name)
+	place := placeOf(&s.config, device)
+	if place < 0 {
+		return false, nil
+	}
+	next := s.config
+	s.left[device] = int(next.Lines[place].Device)
+	next.Lines[place] = model.Line{Epoch: next.Lines[place].Epoch}
+	next.Count = places(&next)
+	if err := s.write(next); err != nil {
+		return true, fmt.Errorf("the bond %s: the line %s, which leaves: %w", s.device, device, err)
+	}
+	return true, nil
+}
+
+// places is how many of them are in use, counted to the last line.
+func places(c *model.Config) (count uint64) {
+	for i, l := range c.Lines {
+		if l.Device != 0 {
+			count = uint64(i) + 1
 		}
 	}
-	return lost, nil
+	return count
 }
 
 // unhear takes hear from the lines that have left. A device of the same name may be another one by now.
 func (s *Scheduler) unhear(before model.Config, in map[string]int) error {
-	var errs []error
+	had := maps.Clone(s.hearing)
 	for i := range before.Lines {
-		l := &before.Lines[i]
-		name, index := nameOf(l), int(l.Device)
-		if index == 0 || in[name] == index {
+		if l := &before.Lines[i]; l.Device != 0 {
+			had[nameOf(l)] = int(l.Device)
+		}
+	}
+	var errs []error
+	for name, index := range had {
+		if in[name] == index {
 			continue
 		}
 		if s.hearing[name] == index {
@@ -136,12 +155,7 @@ func arrange(before model.Config, lines []Line, indexes map[string]int) (model.C
 			return before, fmt.Errorf("the line %s: %w", l.Device, err)
 		}
 	}
-	next.Count = 0
-	for i, l := range next.Lines {
-		if l.Device != 0 {
-			next.Count = uint64(i) + 1
-		}
-	}
+	next.Count = places(&next)
 	return next, nil
 }
 
@@ -180,12 +194,30 @@ func (s *Scheduler) Heard(device string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.stamp(device, unsafe.Offsetof(model.Stamps{}.Heard), now)
+}
+
+// Echoed tells it that a line was sent an echo request. A line of which it is not told is never silent.
+func (s *Scheduler) Echoed(device string) error {
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.echoed[device]
+	s.echoed[device] = now
+	return s.stamp(device, unsafe.Offsetof(model.Stamps{}.Echoed), before)
+}
+
+// stamp writes a time for a line that is in.
+func (s *Scheduler) stamp(device string, array uintptr, at uint64) error {
 	place := placeOf(&s.config, device)
 	if place < 0 {
 		return nil // it has left
 	}
 	const size = 8
-	if _, err := s.stamps.WriteAt(binary.NativeEndian.AppendUint64(nil, now), int64(place)*size); err != nil {
+	if _, err := s.stamps.WriteAt(binary.NativeEndian.AppendUint64(nil, at), int64(array)+int64(place)*size); err != nil {
 		return fmt.Errorf("the bond %s: stamping the line %s: %w", s.device, device, err)
 	}
 	return nil

@@ -29,16 +29,22 @@ type Scheduler struct {
 
 	mu       sync.Mutex // of all below
 	programs programsObjects
+	choose   ebpf.ProgramID
+	hear     ebpf.ProgramID
 	stamps   *ebpf.Memory
 	config   model.Config
-	running  bool           // choose is attached
-	hearing  map[string]int // devices, by name, to which hear is attached: their indexes
+	settled  bool              // SetLines has succeeded before
+	whole    bool              // the pair is configured
+	running  bool              // choose is attached
+	hearing  map[string]int    // devices, by name, to which hear is attached: their indexes
+	left     map[string]int    // devices, by name, of lines that have left for good: their indexes
+	echoed   map[string]uint64 // lines, by name: when they were sent the last echo request
 }
 
 // Open makes a bond of this name in the calling thread's network namespace, or takes over the one that is there. A new one has no lines,
-// and its device is down. The MTU, which is the least of the lines', is for a new one.
+// and its device is down. The MTU, which is the least of the lines', is for a new one. See ErrRefused.
 func Open(device string, mtu int) (*Scheduler, error) {
-	s := &Scheduler{device: device, hearing: map[string]int{}}
+	s := &Scheduler{device: device, hearing: map[string]int{}, left: map[string]int{}, echoed: map[string]uint64{}}
 	if err := s.open(mtu); err != nil {
 		return nil, fmt.Errorf("the bond %s: %w", device, errors.Join(err, s.Close()))
 	}
@@ -61,13 +67,14 @@ func (s *Scheduler) open(mtu int) (err error) {
 		return err
 	}
 	if !found {
-		if s.bond, s.port, err = addPair(s.handle, s.device, mtu); err != nil {
-			return errors.Join(err, s.deletePair())
+		if err := s.create(mtu); err != nil {
+			return errors.Join(refused(err), s.deletePair())
 		}
 	}
 	if err := configurePair(s.handle, s.bond, s.port); err != nil {
 		return err
 	}
+	s.whole = true
 	if s.pins != "" && !s.adopted {
 		maps := map[string]*ebpf.Map{"config": s.programs.Config, "state": s.programs.State, "stamps": s.programs.Stamps}
 		if s.unpinned = pin(s.pins, maps); s.unpinned != nil {
@@ -75,6 +82,14 @@ func (s *Scheduler) open(mtu int) (err error) {
 		}
 	}
 	return nil
+}
+
+// create makes a new bond's pair, and has choose run: if the kernel cannot have filters on devices, we want to know before there are lines.
+func (s *Scheduler) create(mtu int) (err error) {
+	if s.bond, s.port, err = addPair(s.handle, s.device, mtu); err != nil {
+		return err
+	}
+	return s.run()
 }
 
 // load loads the programs, with the maps of an older bond if there is one.
@@ -89,9 +104,15 @@ func (s *Scheduler) load(found bool) error {
 	}
 	defer closeAll(old)
 	if err := spec.LoadAndAssign(&s.programs, &ebpf.CollectionOptions{MapReplacements: old}); err != nil {
-		return fmt.Errorf("loading the eBPF scheduler: %w", explain(err))
+		return refused(fmt.Errorf("loading its programs: %w", err))
 	}
 	s.adopted = old != nil
+	if s.choose, err = number(s.programs.Choose); err != nil {
+		return err
+	}
+	if s.hear, err = number(s.programs.Hear); err != nil {
+		return err
+	}
 	if s.stamps, err = s.programs.Stamps.Memory(); err != nil {
 		return fmt.Errorf("mapping the stamps: %w", err)
 	}
@@ -105,16 +126,14 @@ func (s *Scheduler) load(found bool) error {
 	return nil
 }
 
-// explain adds what to do about the usual reasons why eBPF is not to be had.
-func explain(err error) error {
-	const instead = "(or give the bond another mode, such as \"teql\")"
-	switch {
-	case errors.Is(err, ebpf.ErrNotSupported):
-		return fmt.Errorf("%w: a kernel of version 6.1 or later with CONFIG_BPF_SYSCALL is needed %s", err, instead)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES): // the latter from the verifier, to those without CAP_PERFMON
-		return fmt.Errorf("%w: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN %s", err, instead)
+// number is by what the kernel knows a program.
+func number(p *ebpf.Program) (ebpf.ProgramID, error) {
+	info, err := p.Info()
+	if err != nil {
+		return 0, fmt.Errorf("asking for a program's number: %w", err)
 	}
-	return err
+	id, _ := info.ID() // since 4.13
+	return id, nil
 }
 
 // Adopted says whether counters, backlogs and lines are those of the bond that was there.
@@ -124,15 +143,16 @@ func (s *Scheduler) Adopted() bool { return s.adopted }
 func (s *Scheduler) Unpinned() error { return s.unpinned }
 
 // DefaultCap is that of a new bond.
-const DefaultCap = 20 * time.Millisecond
+const DefaultCap = 50 * time.Millisecond
 
 // Mode is how the bond treats lines that are not as believed.
 type Mode struct {
 	Cap       time.Duration // of the backlog of all lines: more is forgiven. 1 ms to 10 s
-	DeadAfter time.Duration // for which a line may be silent that was sent something; 0: for ever
+	DeadAfter time.Duration // for which a line may be silent that was sent something; 0: for ever. See Echoed
+	Patience  time.Duration // by which it may be silent for longer at most, while it is given more than it is believed to carry
 }
 
-// SetMode changes the mode. A new bond has a cap of 20 ms, and lets lines be silent.
+// SetMode changes the mode. A new bond has DefaultCap, and lets lines be silent.
 func (s *Scheduler) SetMode(m Mode) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +171,10 @@ func (m Mode) encode(c *model.Config) (err error) {
 	if c.Cap, err = model.Nanoseconds("cap", m.Cap, model.MinCap, model.MaxCap); err != nil {
 		return err
 	}
-	c.DeadAfter, err = model.Nanoseconds("dead_after", m.DeadAfter, 0, model.MaxDeadAfter)
+	if c.DeadAfter, err = model.Nanoseconds("dead_after", m.DeadAfter, 0, model.MaxDeadAfter); err != nil {
+		return err
+	}
+	c.Patience, err = model.Nanoseconds("patience", m.Patience, 0, model.MaxPatience)
 	return err
 }
 

@@ -1,11 +1,9 @@
 package scheduler
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"testing"
-	"time"
 )
 
 var twentyFive = []lineConfig{{rate: 20e6}, {rate: 5e6}}
@@ -75,67 +73,5 @@ func TestPing(t *testing.T) {
 	}
 	if c := w.counters(); c.NotIP+c.NoLine+c.Unsegmented != 0 {
 		t.Errorf("%+v", c)
-	}
-}
-
-// A black-holed line gets no more packets soon, and gets them again when it answers. Echoes stamp the lines, 10 a second.
-func TestBlackHole(t *testing.T) {
-	w := newWorld(t, lineConfig{rate: 20e6}, lineConfig{rate: 20e6})
-	must(t, w.bond.SetMode(Mode{Cap: 20 * time.Millisecond, DeadAfter: 300 * time.Millisecond}))
-	for i := range 2 {
-		w.router.start("bytes of data", "ping -i 0.1 -I ppp-%d 10.8.%d.2", i, i)
-	}
-	w.isp.start("Server listening", "iperf3 -s --forceflush")
-	w.router.start("Connecting", "iperf3 --forceflush -c %s -t 60 -u -b 30M -l 1400", server)
-	sending := func(i int) func() error {
-		last := w.counters().Lines[i].Packets
-		return func() error {
-			c := w.counters().Lines[i]
-			if c.Packets < last+100 || c.Silent {
-				return fmt.Errorf("the line %d gets no packets: %+v", i, c)
-			}
-			return nil
-		}
-	}
-	eventually(t, sending(0))
-	eventually(t, sending(1))
-	if c := w.counters(); c.Lines[0].Passed+c.Lines[1].Passed != 0 {
-		t.Errorf("false alarms: %+v", c)
-	}
-
-	w.modems[1].BlackHole(true)
-	fault := time.Now()
-	passed := w.counters().Lines[1].Passed
-	eventually(t, func() error {
-		if c := w.counters().Lines[1]; c.Passed == passed {
-			return fmt.Errorf("the black-holed line is still used: %+v", c)
-		}
-		return nil
-	})
-	after := w.counters().Lines[1]
-	t.Logf("passed over %v after the fault", time.Since(fault))
-	eventually(t, sending(0))
-	if c := w.counters(); c.Lines[1].Packets != after.Packets || !c.Lines[1].Silent || c.Lines[0].Silent {
-		t.Errorf("%+v; before %+v", c, after)
-	}
-	w.modems[1].BlackHole(false)
-	eventually(t, sending(1))
-	must(t, w.bond.Heard("ppp-1"))
-	must(t, w.bond.Heard("ppp-no"))
-}
-
-// The daemon tells of echoes that do not come to the line's device.
-func TestHeard(t *testing.T) {
-	w := newWorld(t, lineConfig{}, lineConfig{})
-	must(t, w.bond.SetMode(Mode{Cap: 20 * time.Millisecond, DeadAfter: 1}))
-	w.isp.sh("nft 'add table inet t; add chain inet t c { type filter hook input priority 0; policy drop; }'")
-	silent := func() bool { return w.counters().Lines[0].Silent }
-	w.router.try("ping -c 1 -W 0.1 %s", server)
-	if !silent() {
-		t.Errorf("%+v", w.counters())
-	}
-	must(t, w.bond.Heard("ppp-0"))
-	if silent() {
-		t.Errorf("%+v", w.counters())
 	}
 }

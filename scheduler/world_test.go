@@ -115,7 +115,9 @@ func (h *host) start(ready, line string, args ...any) (stop func()) {
 type lineConfig struct {
 	rate  int64 // bit/s
 	delay time.Duration
-	ppp   bool // it is a session of two of Debian's pppd
+	queue time.Duration // of the modem, both ways: what it sends in that time; then the rate is that of both ways. 0: its default
+	loss  float64       // upwards
+	ppp   bool          // it is a session of two of Debian's pppd
 }
 
 // ethernet is what a packet takes on a modem's line besides its bytes.
@@ -194,8 +196,12 @@ func (w *world) addLine(i int, l lineConfig) {
 		cable(wire, "carrier", w.isp, name)
 		var m *modem.Modem
 		must(w, wire.do(func() (err error) {
-			m, err = modem.Open(modem.Config{Customer: "customer", Carrier: "carrier",
-				Up: modem.Direction{Rate: l.rate, Delay: l.delay}, Down: modem.Direction{Delay: l.delay}})
+			up, down := modem.Direction{Rate: l.rate, Delay: l.delay, Loss: l.loss}, modem.Direction{Delay: l.delay}
+			if l.queue != 0 {
+				up.Queue = int(float64(l.rate) / 8 * l.queue.Seconds())
+				down.Rate, down.Queue = up.Rate, up.Queue
+			}
+			m, err = modem.Open(modem.Config{Customer: "customer", Carrier: "carrier", Up: up, Down: down})
 			return err
 		}))
 		w.Cleanup(func() { must(w, m.Close()) })

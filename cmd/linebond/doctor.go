@@ -14,6 +14,7 @@ import (
 	"linebond/doctor"
 	"linebond/kernel"
 	"linebond/netstate"
+	"linebond/scheduler"
 	"linebond/wire"
 )
 
@@ -71,6 +72,14 @@ func probes() doctor.Native {
 			}
 			defer k.Close()
 			return k.Apply([]netstate.Op{netstate.SetTable{Table: t}})
+		},
+		TryScheduler: func() error {
+			const mtu = 1492
+			s, err := scheduler.Open("doctor0", mtu)
+			if err != nil {
+				return err
+			}
+			return s.Remove()
 		},
 	}
 }

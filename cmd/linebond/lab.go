@@ -48,7 +48,7 @@ func labCommand() *cobra.Command {
 		},
 	}
 	c.Flags().IntVar(&o.Lines, "lines", 2, fmt.Sprintf("how many lines, 1 to %d", tour.MaxLines))
-	c.Flags().StringVar(&o.Bond, "bond", tour.Bonds[0], "how the lines are bonded: "+strings.Join(tour.Bonds, ", ")+" (teql borrows a TEQL device of this host)")
+	c.Flags().StringVar(&o.Bond, "bond", tour.Bonds[0], "how the lines are bonded: "+strings.Join(tour.Bonds, ", ")+" (teql borrows a TEQL device of this host, and so does weighted if there is one, to compare)")
 	c.Flags().StringVar(&o.Dataplane, "dataplane", tour.Dataplanes[0], "how packets travel: "+strings.Join(tour.Dataplanes, ", "))
 	c.Flags().BoolVar(&hold, "hold", false, "no tour: keep the lab until Ctrl-C, to play with")
 	c.Flags().BoolVar(&asJSON, "json", false, "for programs: events and the summary, each a line of JSON")

@@ -19,15 +19,15 @@ import (
 )
 
 // paths are the folders that all verbs take.
-type paths struct{ config, runtime string }
+type paths struct{ config, runtime, state string }
 
 func (p paths) client() *control.Client {
 	return control.NewClient(filepath.Join(p.runtime, "linebond.sock"))
 }
 
-// absolute makes both paths so, whatever the working directory.
+// absolute makes all paths so, whatever the working directory.
 func (p *paths) absolute() error {
-	for _, s := range []*string{&p.config, &p.runtime} {
+	for _, s := range []*string{&p.config, &p.runtime, &p.state} {
 		path, err := filepath.Abs(*s)
 		if err != nil {
 			return err
@@ -66,6 +66,7 @@ func root(out io.Writer) *cobra.Command {
 	c.SetFlagErrorFunc(usage)
 	c.PersistentFlags().StringVar(&p.config, "config", "/etc/linebond", "folder of linebond.toml and lines.d/")
 	c.PersistentFlags().StringVar(&p.runtime, "runtime-dir", "/run/linebond", "folder of the control socket, state and resolv.conf files")
+	c.PersistentFlags().StringVar(&p.state, "state-dir", "/var/lib/linebond", "folder of what is kept from one run to the next: learned rates")
 	c.AddCommand(runCommand(&p), checkCommand(&p), statusCommand(&p), reloadCommand(&p), cleanupCommand(&p), modulesCommand(&p), doctorCommand(&p), labCommand(), versionCommand())
 	c.AddCommand(lineCommands(&p)...)
 	c.InitDefaultHelpCmd()

@@ -52,7 +52,7 @@ func runDaemon(ctx context.Context, p *paths) error {
 	log := daemon.OpenLog(cfg.Log)
 	log.Ready()
 	err = daemon.Run(ctx, daemon.Options{
-		ConfigDir: p.config, Config: cfg, Problems: problems, RuntimeDir: p.runtime,
+		ConfigDir: p.config, Config: cfg, Problems: problems, RuntimeDir: p.runtime, StateDir: p.state,
 		Version: version(), Log: log, Reload: reload,
 		Effects: effects(p.runtime, k, publisher(p.runtime, cfg.DNS.System, log), planes),
 	})
@@ -87,6 +87,7 @@ func effects(runtimeDir string, host daemon.Host, resolvers daemon.Resolvers, pl
 			}
 			return s, nil
 		},
+		CleanupSchedulers: scheduler.Cleanup,
 		OpenProber: func() (probe.Sender, error) {
 			p, err := probe.Open()
 			if err != nil {

@@ -16,6 +16,7 @@
 
 #define MAX_LINES 16
 #define PACE_SHIFT 20
+#define STAMP_EVERY 1000000 // ns
 #define CELL 53 // ATM cells (ITU-T I.361)
 #define PAYLOAD 48
 
@@ -27,6 +28,7 @@ const volatile __u8 simulated;
 struct config {
 	__u64 cap;        // of the backlog that all lines have, ns
 	__u64 dead_after; // ns; 0: no line is ever silent
+	__u64 patience;   // ns
 	__u64 count;      // places in use
 	struct {
 		__u32 device;   // index; 0: there is no line in this place
@@ -43,6 +45,7 @@ struct config {
 struct best {
 	__u64 place;  // MAX_LINES: none
 	__u64 device; // what stood there: it may not be the same any more
+	__u64 wire;   // bytes that it takes
 	__u64 done, arrival; // when the packet has left, and when it arrives
 	__u64 least;  // the smallest busy of all the lines considered, or now
 };
@@ -56,8 +59,8 @@ struct state {
 	__u64 no_line, not_ip; // dropped
 	__u64 unsegmented;
 	struct {
-		__u64 busy, asked;
-		__u64 packets, bytes, passed;
+		__u64 busy, asked, deep;
+		__u64 packets, bytes, wire, passed;
 		__u32 epoch;
 		__u32 unused;
 	} lines[MAX_LINES];
@@ -66,9 +69,11 @@ struct state {
 	volatile struct best any, speaking;
 };
 
-// When each line was heard of last. The daemon writes here, too: what answers its echoes need not come to the line's device.
+// When each line was heard of last, and when it was sent the last echo request but one. The daemon writes here: its echoes, and what
+// answers them, need not come to the line's device.
 struct stamps {
 	__u64 heard[MAX_LINES];
+	__u64 echoed[MAX_LINES];
 };
 
 struct {
@@ -98,11 +103,22 @@ static __always_inline void consider(volatile struct best *b, const struct best 
 	if (offer->arrival < b->arrival) {
 		b->place = offer->place;
 		b->device = offer->device;
+		b->wire = offer->wire;
 		b->done = offer->done;
 		b->arrival = offer->arrival;
 	}
 	if (offer->least < b->least)
 		b->least = offer->least;
+}
+
+// silent says whether line i owes an answer for too long.
+static __always_inline int silent(const struct config *c, const struct state *s, const struct stamps *t, __u32 i, __u64 now)
+{
+	__u64 asked = s->lines[i].asked, deep = s->lines[i].deep;
+	__u64 due = asked + c->dead_after;
+	if (!c->dead_after || now < due || asked <= t->heard[i])
+		return 0;
+	return t->echoed[i] >= asked + c->dead_after / 2 && now - due >= (deep > now ? deep - now : 0);
 }
 
 // schedule returns the device of the line that is to carry a packet; 0: there is none. The caller has the lock.
@@ -118,17 +134,17 @@ static __always_inline __u32 schedule(const struct config *c, struct state *s, c
 		if (s->lines[i].epoch != c->lines[i].epoch) {
 			s->lines[i].epoch = c->lines[i].epoch;
 			s->lines[i].busy = now;
-			s->lines[i].asked = s->lines[i].packets = s->lines[i].bytes = s->lines[i].passed = 0;
+			s->lines[i].asked = s->lines[i].deep = 0;
+			s->lines[i].packets = s->lines[i].bytes = s->lines[i].wire = s->lines[i].passed = 0;
 		}
 		offer.least = s->lines[i].busy > now ? s->lines[i].busy : now;
-		__u64 bytes = length + c->lines[i].overhead;
+		offer.wire = length + c->lines[i].overhead;
 		if (c->lines[i].cells)
-			bytes = (bytes + PAYLOAD - 1) / PAYLOAD * CELL;
-		offer.done = offer.least + (bytes * c->lines[i].pace >> PACE_SHIFT);
+			offer.wire = (offer.wire + PAYLOAD - 1) / PAYLOAD * CELL;
+		offer.done = offer.least + (offer.wire * c->lines[i].pace >> PACE_SHIFT);
 		offer.arrival = offer.done + c->lines[i].delay;
 		consider(&s->any, &offer);
-		__u64 asked = s->lines[i].asked;
-		if (!c->dead_after || asked <= t->heard[i] || now < asked + c->dead_after)
+		if (!silent(c, s, t, i, now))
 			consider(&s->speaking, &offer);
 	}
 	if (s->any.place == MAX_LINES) {
@@ -142,7 +158,7 @@ static __always_inline __u32 schedule(const struct config *c, struct state *s, c
 		s->lines[s->any.place % MAX_LINES].passed++;
 
 	__u64 place = taken->place % MAX_LINES;
-	__u64 done = taken->done, arrival = taken->arrival;
+	__u64 wire = taken->wire, done = taken->done, arrival = taken->arrival;
 	__u64 limit = now + c->cap;
 	if (taken->least > limit) {
 		__u64 excess = taken->least - limit;
@@ -155,10 +171,14 @@ static __always_inline __u32 schedule(const struct config *c, struct state *s, c
 		arrival -= excess;
 	}
 	s->lines[place].busy = done;
+	__u64 took = wire * c->lines[place].pace >> PACE_SHIFT;
+	__u64 deep = (s->lines[place].deep > now ? s->lines[place].deep : now) + took - took / 8;
+	s->lines[place].deep = deep > now + c->patience ? now + c->patience : deep;
 	if (s->lines[place].asked <= t->heard[place])
 		s->lines[place].asked = now;
 	s->lines[place].packets++;
 	s->lines[place].bytes += length;
+	s->lines[place].wire += wire;
 	s->packets++;
 	if (arrival < s->latest)
 		s->late++;
@@ -202,7 +222,9 @@ int hear(struct __sk_buff *skb)
 
 	for (__u32 i = 0; i < MAX_LINES && i < c->count; i++)
 		if (c->lines[i].device == skb->ifindex) {
-			t->heard[i] = bpf_ktime_get_ns();
+			__u64 now = bpf_ktime_get_ns();
+			if (now - t->heard[i] > STAMP_EVERY) // another processor may be reading
+				t->heard[i] = now;
 			break;
 		}
 	return NEXT;

@@ -12,7 +12,14 @@
 // saturated bond shares its bytes by the rates.
 //
 // A line is silent that was sent something and has given nothing back for DeadAfter. It is passed over while another one is not. It is
-// asked again when something is heard of it; when all are silent, they all are used.
+// asked again when something is heard of it; when all are silent, they all are used. Silence says nothing
+//
+//	while nobody sends echo requests, which are what must be answered: the daemon is away, or stands still. So the last but one of
+//	them must be younger than half of DeadAfter after the packet that was not answered;
+//	while we ourselves keep answers away. Echoes wait in the queue of the line's modem behind what we send, and those that find it full
+//	are lost. Deep is a guess at that queue: a backlog like busy, of which nothing is forgiven. A packet counts 7/8, so that a
+//	line which TCP keeps just full, and which is believed to be a little slower than it is, has none. By so much silence may be
+//	longer, but by no more than Patience.
 //
 // All is integer arithmetic: nanoseconds of one monotonic clock, bytes, and a pace in nanoseconds per byte x 2^20. With the ranges that
 // units.go gives, and packets of less than 2^19 bytes (the kernel's longest), nothing overflows: a packet takes less than 2^43 ns, and no
@@ -28,6 +35,7 @@ const MaxLines = 16
 type Config struct {
 	Cap       uint64 // of the backlog that all lines have, ns
 	DeadAfter uint64 // ns; 0: no line is ever silent
+	Patience  uint64 // ns by which at most a loaded line may be silent for longer
 	Count     uint64 // places in use: no line is at this one or behind
 	Lines     [MaxLines]Line
 }
@@ -53,26 +61,32 @@ type State struct {
 	NotIP       uint64 // dropped
 	Unsegmented uint64 // packets that the kernel should have cut into segments before; they went out as they were
 	Lines       [MaxLines]LineState
-	_           [10]uint64 // the kernel's
+	_           [12]uint64 // the kernel's
 }
 
 // LineState is what it remembers of one line.
 type LineState struct {
 	Busy    uint64 // when all that was handed to the line will have left
 	Asked   uint64 // when the line was sent the first packet since it was heard of last
+	Deep    uint64 // when the line's modem has nothing left to send, as a guess; 0 at first
 	Packets uint64
 	Bytes   uint64 // of IP
+	Wire    uint64 // bytes as charged: with Overhead, in cells
 	Passed  uint64 // packets that went elsewhere because the line was silent
 	Epoch   uint32
 	_       uint32
 }
 
-// Stamps is when each line was heard of last: the value of the map `stamps`, byte for byte.
-type Stamps [MaxLines]uint64
+// Stamps is what was seen of the lines: the value of the map `stamps`, byte for byte.
+type Stamps struct {
+	Heard  [MaxLines]uint64 // when something came last
+	Echoed [MaxLines]uint64 // when the last echo request but one was sent
+}
 
 // best is the line on which a packet arrives first, so far.
 type best struct {
 	place         int    // -1: none
+	wire          uint64 // bytes that it takes
 	done, arrival uint64 // when the packet has left, and when it arrives
 	least         uint64 // the smallest busy of all the lines considered, or now
 }
@@ -89,7 +103,7 @@ func (b *best) consider(offer best) {
 }
 
 // Choose takes an IP packet of a length in bytes. It returns the place of the line that is to carry it, or false if there is none.
-func (s *State) Choose(c *Config, heard *Stamps, now, length uint64) (place int, ok bool) {
+func (s *State) Choose(c *Config, seen *Stamps, now, length uint64) (place int, ok bool) {
 	any, speaking := nowhere, nowhere
 	for i := range int(min(c.Count, MaxLines)) {
 		line, at := &c.Lines[i], &s.Lines[i]
@@ -100,10 +114,11 @@ func (s *State) Choose(c *Config, heard *Stamps, now, length uint64) (place int,
 			*at = LineState{Epoch: line.Epoch, Busy: now}
 		}
 		start := max(now, at.Busy)
-		done := start + line.time(length)
-		offer := best{i, done, done + line.Delay, start}
+		wire := line.wire(length)
+		done := start + line.time(wire)
+		offer := best{i, wire, done, done + line.Delay, start}
 		any.consider(offer)
-		if !at.Silent(c.DeadAfter, heard[i], now) {
+		if !s.Silent(i, c, seen, now) {
 			speaking.consider(offer)
 		}
 	}
@@ -117,17 +132,23 @@ func (s *State) Choose(c *Config, heard *Stamps, now, length uint64) (place int,
 	} else if taken.place != any.place {
 		s.Lines[any.place].Passed++
 	}
-	s.take(c, heard, now, length, taken)
+	s.take(c, seen, now, length, taken)
 	return taken.place, true
 }
 
-// Silent says whether the line owes an answer for that long. (The clocks of two processors may differ a little: now can be before Asked.)
-func (l *LineState) Silent(deadAfter, heard, now uint64) bool {
-	return deadAfter != 0 && l.Asked > heard && now >= l.Asked+deadAfter
+// Silent says whether the line at a place owes an answer for too long. (The clocks of two processors may differ a little: now can be before
+// Asked.)
+func (s *State) Silent(place int, c *Config, seen *Stamps, now uint64) bool {
+	at := &s.Lines[place]
+	due := at.Asked + c.DeadAfter
+	if c.DeadAfter == 0 || now < due || at.Asked <= seen.Heard[place] {
+		return false
+	}
+	return seen.Echoed[place] >= at.Asked+c.DeadAfter/2 && now-due >= max(at.Deep, now)-now
 }
 
 // take hands a packet to its line.
-func (s *State) take(c *Config, heard *Stamps, now, length uint64, taken best) {
+func (s *State) take(c *Config, seen *Stamps, now, length uint64, taken best) {
 	at, done, arrival := &s.Lines[taken.place], taken.done, taken.arrival
 	if limit := now + c.Cap; taken.least > limit {
 		excess := taken.least - limit
@@ -135,11 +156,14 @@ func (s *State) take(c *Config, heard *Stamps, now, length uint64, taken best) {
 		done, arrival = done-excess, arrival-excess
 	}
 	at.Busy = done
-	if at.Asked <= heard[taken.place] {
+	took := c.Lines[taken.place].time(taken.wire)
+	at.Deep = min(max(at.Deep, now)+took-took/8, now+c.Patience)
+	if at.Asked <= seen.Heard[taken.place] {
 		at.Asked = now
 	}
 	at.Packets++
 	at.Bytes += length
+	at.Wire += taken.wire
 	s.Packets++
 	if arrival < s.Latest {
 		s.Late++

@@ -62,20 +62,62 @@ func TestChoose(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var s State
-			var heard Stamps
+			var seen Stamps
 			var got strings.Builder
 			for _, step := range test.steps {
-				place, ok := s.Choose(test.config, &heard, step.at*ms, 1000)
+				for i := range seen.Echoed {
+					seen.Echoed[i] = step.at * ms
+				}
+				place, ok := s.Choose(test.config, &seen, step.at*ms, 1000)
 				if !ok {
 					place = '-' - 'a'
 				}
 				got.WriteByte(byte('a' + place))
 				for _, name := range step.then {
-					heard[name-'a'] = step.at*ms + 1
+					seen.Heard[name-'a'] = step.at*ms + 1
 				}
 			}
 			if got.String() != test.want {
 				t.Errorf("lines %s; want %s", got.String(), test.want)
+			}
+		})
+	}
+}
+
+// Silence tells nothing while the daemon sends no echoes, nor as long as the answers may wait behind what we have sent.
+func TestSilent(t *testing.T) {
+	for _, test := range []struct {
+		name             string
+		patience         uint64 // ms
+		packets          int    // of 8 ms, at 1000 ms
+		heard, echoed    uint64 // ms
+		speaking, silent uint64 // ms: it is not silent yet, and is
+	}{
+		{"sent one packet", 0, 1, 0, 2000, 1299, 1300},
+		{"heard of since", 0, 1, 1000, 2000, 9999, 0},
+		{"no echo was sent", 0, 1, 0, 0, 9999, 0},
+		{"no echo was sent for long enough", 0, 1, 0, 1149, 9999, 0},
+		{"enough echoes were sent", 0, 1, 0, 1150, 1299, 1300},
+		// 100 packets take 800 ms, and count 7/8: so half of the time that goes by after 1300 ms is what is left of 400 ms.
+		{"loaded", 5000, 100, 0, 2000, 1499, 1500},
+		{"loaded, with some patience", 300, 100, 0, 2000, 1299, 1300},
+		{"overloaded", 5000, 500, 0, 2000, 2899, 2900},
+		{"overloaded beyond patience", 2000, 500, 0, 2000, 2149, 2150},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := bond(10, at(t, 1, 0))
+			c.Patience = test.patience * ms
+			var s State
+			for range test.packets {
+				s.Choose(c, &Stamps{}, 1000*ms, 1000)
+			}
+			var seen Stamps
+			seen.Heard[0], seen.Echoed[0] = test.heard*ms, test.echoed*ms
+			if s.Silent(0, c, &seen, test.speaking*ms) {
+				t.Errorf("silent at %d ms: %+v", test.speaking, s.Lines[0])
+			}
+			if test.silent != 0 && !s.Silent(0, c, &seen, test.silent*ms) {
+				t.Errorf("not silent at %d ms: %+v", test.silent, s.Lines[0])
 			}
 		})
 	}
@@ -106,7 +148,7 @@ func TestEpoch(t *testing.T) {
 	}
 	c.Lines[0].Epoch++
 	s.Choose(c, &Stamps{}, 2*ms, 1000)
-	if want := (LineState{Busy: 10 * ms, Asked: 2 * ms, Packets: 1, Bytes: 1000, Epoch: 1}); s.Lines[0] != want {
+	if want := (LineState{Busy: 10 * ms, Asked: 2 * ms, Deep: 2 * ms, Packets: 1, Bytes: 1000, Wire: 1000, Epoch: 1}); s.Lines[0] != want {
 		t.Errorf("%+v; want %+v", s.Lines[0], want)
 	}
 }
@@ -136,7 +178,7 @@ func TestTime(t *testing.T) {
 		{Line{Cells: 1, Overhead: 32}, 1492, 32 * 53},
 	} {
 		test.line.Pace = 1 << paceShift
-		if got := test.line.time(test.length); got != test.want {
+		if got := test.line.time(test.line.wire(test.length)); got != test.want {
 			t.Errorf("%d bytes on %+v take the time of %d; want %d", test.length, test.line, got, test.want)
 		}
 	}
@@ -167,7 +209,7 @@ func TestNoOverflow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Config{Cap: uint64(MaxCap), DeadAfter: uint64(MaxDeadAfter), Count: MaxLines}
+	c := &Config{Cap: uint64(MaxCap), DeadAfter: uint64(MaxDeadAfter), Patience: uint64(MaxPatience), Count: MaxLines}
 	for i := range c.Lines {
 		c.Lines[i] = Line{
 			Device: 1, Pace: slowest >> random.IntN(30), Delay: uint64(random.Int64N(int64(MaxDelay))), Overhead: MaxOverhead, Cells: 1,
@@ -176,7 +218,8 @@ func TestNoOverflow(t *testing.T) {
 	var s State
 	now := uint64(math.MaxUint64) / 4 // 146 years after the start
 	const longest = 1<<19 - 1
-	packet := (&Line{Pace: slowest, Overhead: MaxOverhead, Cells: 1}).time(longest)
+	line := Line{Pace: slowest, Overhead: MaxOverhead, Cells: 1}
+	packet := line.time(line.wire(longest))
 	if packet > 1<<43 {
 		t.Fatalf("a packet takes %d ns", packet)
 	}

@@ -12,6 +12,7 @@ const (
 
 	MaxDelay     = 10 * time.Second
 	MaxDeadAfter = 10 * time.Minute
+	MaxPatience  = 10 * time.Minute
 	MaxOverhead  = 1_000 // bytes
 
 	MinCap = time.Millisecond
@@ -50,11 +51,14 @@ func Overhead(bytes int) (uint32, error) {
 	return uint32(bytes), nil
 }
 
-// time is how long a packet of this length takes on the line, in ns.
-func (l *Line) time(length uint64) uint64 {
+// wire is how many bytes an IP packet of this length takes on the line.
+func (l *Line) wire(length uint64) uint64 {
 	bytes := length + uint64(l.Overhead)
 	if l.Cells != 0 {
 		bytes = (bytes + payload - 1) / payload * cell
 	}
-	return bytes * l.Pace >> paceShift
+	return bytes
 }
+
+// time is how long these bytes take on the line, in ns.
+func (l *Line) time(wire uint64) uint64 { return wire * l.Pace >> paceShift }
