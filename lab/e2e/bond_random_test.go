@@ -24,10 +24,11 @@ var seeds = flag.Int("seeds", 1, "random histories in TestRandomBond")
 // TestRandomBond: whatever happens to a bond of real sessions, and whoever interferes, it ends as a fresh start would have made it.
 func TestRandomBond(t *testing.T) {
 	t.Parallel()
-	for seed := range *seeds {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+	for i := range 2 * *seeds {
+		mode, seed := []string{"teql", "weighted"}[i%2], i/2
+		t.Run(fmt.Sprintf("%s %d", mode, seed), func(t *testing.T) {
 			t.Parallel()
-			b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(3)}, more: "[health]\nrejoin_after = \"0s\"\n"})
+			b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(3)}, mode: mode, more: "[health]\nrejoin_after = \"0s\"\n"})
 			before := b.settled(t)
 			b.up(t)
 			fresh := b.observed(t)
@@ -68,7 +69,7 @@ type hostFault struct {
 func (b *bonded) faults(t *testing.T) []hostFault {
 	shell := func(command string) hostFault {
 		return hostFault{command, func(l *lab.BondLine) {
-			_ = b.Router.Command("sh", "-c", strings.NewReplacer("PPP", "ppp-"+l.Name, "ETH", l.Device, "TEQL", b.TEQL).Replace(command)).Run()
+			_ = b.Router.Command("sh", "-c", strings.NewReplacer("PPP", "ppp-"+l.Name, "ETH", l.Device, "BOND", b.device()).Replace(command)).Run()
 		}}
 	}
 	return []hostFault{
@@ -91,8 +92,8 @@ func (b *bonded) faults(t *testing.T) []hostFault {
 			lab.Eventually(t, limit, func() error { _, err := b.linebond.Status(); return err })
 		}},
 		shell("ip link set ETH down; ip link set ETH up"), shell("ip link delete ETH.101"), shell("ip link set PPP down"),
-		shell("ip address flush dev PPP"), shell("tc qdisc delete dev PPP root"), shell("ip address flush dev TEQL"),
-		shell("ip link set TEQL down"), shell("ip route flush proto 108"), shell("nft flush ruleset"), shell("nft delete table inet linebond"),
+		shell("ip address flush dev PPP"), shell("tc qdisc delete dev PPP root"), shell("ip address flush dev BOND"),
+		shell("ip link set BOND down"), shell("ip link delete BOND"), shell("ip route flush proto 108"), shell("nft flush ruleset"), shell("nft delete table inet linebond"),
 	}
 }
 

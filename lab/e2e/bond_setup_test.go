@@ -18,17 +18,17 @@ import (
 // bonded is linebond at a customer's with several lines.
 type bonded struct {
 	*lab.Bond
-	linebond  *lab.Linebond
-	multipath bool // the mode of its bond, which else is teql
+	linebond *lab.Linebond
+	mode     string // of its bond
 }
 
 // bondSet says how a test's bond differs from the usual one.
 type bondSet struct {
-	lab       lab.BondConfig
-	multipath bool              // the mode of the bond, which else is teql
-	bond      string            // more of the table [bond]
-	more      string            // more of linebond.toml: other tables
-	line      map[string]string // more of a line's file, by name
+	lab  lab.BondConfig
+	mode string            // of the bond; "" is "teql"
+	bond string            // more of the table [bond]
+	more string            // more of linebond.toml: other tables
+	line map[string]string // more of a line's file, by name
 }
 
 // slow lines are fast enough to have a load, and slow enough to leave the guest time.
@@ -43,14 +43,23 @@ func slow(lines int) []lab.ModemConfig {
 // newBonded makes the lines and linebond's files, and does not start linebond.
 func newBonded(t *testing.T, s bondSet) *bonded {
 	t.Helper()
-	b := &bonded{Bond: lab.NewBond(t, s.lab), multipath: s.multipath}
+	b := &bonded{Bond: lab.NewBond(t, s.lab), mode: s.mode}
+	if b.mode == "" {
+		b.mode = "teql"
+	}
 	b.linebond = lab.NewLinebond(t, b.Router, os.Getenv(binaryVariable))
 	b.configure(t, s.bond, s.more)
 	for _, l := range b.Lines {
-		b.linebond.Write(t, "lines.d/"+l.Name+".toml", fmt.Sprintf("interface = %q\nvlan = 101\nusername = %q\npassword = %q\n%s",
-			l.Device, lab.BondUser, lab.BondPassword, s.line[l.Name]))
+		b.line(t, l, s.line[l.Name])
 	}
 	return b
+}
+
+// line writes a line's file.
+func (b *bonded) line(t *testing.T, l *lab.BondLine, more string) {
+	t.Helper()
+	b.linebond.Write(t, "lines.d/"+l.Name+".toml", fmt.Sprintf("interface = %q\nvlan = 101\nusername = %q\npassword = %q\n%s",
+		l.Device, lab.BondUser, lab.BondPassword, more))
 }
 
 // configure writes linebond.toml. A line that has fallen is back soon: tests let the same one fall more than once.
@@ -62,9 +71,9 @@ func (b *bonded) configure(t *testing.T, bond, more string) {
 	if !strings.Contains(more, "[health]") {
 		more += "[health]\nrejoin_after = \"100ms\"\n"
 	}
-	mode := fmt.Sprintf("mode = \"teql\"\ndevice = %q", b.TEQL)
-	if b.multipath {
-		mode = "mode = \"multipath\""
+	mode := fmt.Sprintf("mode = %q", b.mode)
+	if b.mode == "teql" {
+		mode += fmt.Sprintf("\ndevice = %q", b.TEQL)
 	}
 	b.linebond.Write(t, "linebond.toml", fmt.Sprintf("[log]\nto = \"stderr\"\nlevel = \"debug\"\n[bond]\n%s\n%s\n%s", mode, bond, more))
 }
@@ -108,14 +117,26 @@ func (b *bonded) in(t *testing.T, names ...string) {
 	})
 }
 
-// isIn says whether a line is in the bond: its device is the bond's slave, or has a routing table of its own.
+// isIn says whether a line is in the bond: its device is the bond's slave, has a routing table of its own, or a place in the scheduler's program.
 func (b *bonded) isIn(t *testing.T, l *lab.BondLine) bool {
 	t.Helper()
-	if b.multipath {
+	switch b.mode {
+	case "multipath":
 		return strings.Contains(b.Router.Run(t, "ip", "route", "show", "table", "all", "proto", "108"), "default dev ppp-"+l.Name+" table 108")
+	case "weighted":
+		m, err := b.member(l.Name)
+		return err == nil && m.In && m.Scheduled != nil
 	}
 	kind, err := b.Router.Qdisc("ppp-" + l.Name)
 	return err == nil && kind == b.TEQL
+}
+
+// device is the bond's.
+func (b *bonded) device() string {
+	if b.mode == "weighted" {
+		return "wanbond0"
+	}
+	return b.TEQL
 }
 
 // others are the names of all lines but one.

@@ -21,7 +21,7 @@ func newApart(t *testing.T, more string) *bonded {
 	for _, name := range []string{"a", "b"} {
 		addresses = append(addresses, netip.MustParseAddr(apart[name].address))
 	}
-	return newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2), Addresses: addresses}, multipath: true, more: more})
+	return newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2), Addresses: addresses}, mode: "multipath", more: more})
 }
 
 // connect makes connections, and returns them by the lines that they go out by: each line has some.
@@ -152,7 +152,7 @@ func (b *bonded) checkMultipath(t *testing.T) {
 // TestMultipathShared: lines with one address. Connections go on over the lines that are left, and outlive a time without any, and kill -9.
 func TestMultipathShared(t *testing.T) {
 	t.Parallel()
-	b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}, multipath: true})
+	b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}, mode: "multipath"})
 	b.up(t)
 	since := b.traffic(t, "a", "b")
 	var talks []*lab.Talk
@@ -270,18 +270,17 @@ func TestMultipathDataplanes(t *testing.T) {
 	b.checkSpy(t, "two data planes:")
 }
 
-// TestMultipathReload: a bond of another mode, and back.
-func TestMultipathReload(t *testing.T) {
+// TestBondReload: a bond of another mode, from each to each, and back.
+func TestBondReload(t *testing.T) {
 	t.Parallel()
-	b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}, multipath: true})
+	b := newBonded(t, bondSet{lab: lab.BondConfig{Lines: slow(2)}, mode: "multipath"})
 	before := b.settled(t)
 	b.up(t)
 	first, err := b.linebond.Line("a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		b.multipath = !b.multipath
+	for _, b.mode = range []string{"teql", "weighted", "multipath", "weighted", "teql", "multipath"} {
 		b.reload(t, "", "")
 		b.in(t, "a", "b")
 		b.reaches(t)

@@ -11,30 +11,53 @@ import (
 	"linebond/lab/tour"
 )
 
-// TestTour is `linebond lab` with the bond that this kernel has, and its data
-// plane. It gives the TEQL device back that it has borrowed.
+// TestTour is `linebond lab` with the bonds that this kernel has, and its data
+// plane. It gives the TEQL device back that it has borrowed. A weighted bond is
+// compared with that.
 func TestTour(t *testing.T) {
 	lab.LoadTEQL(t)
-	before := teqlDevices(t)
-	cmd := exec.Command(os.Getenv(binaryVariable), "lab", "--bond", "teql", "--json")
+	for bond, compared := range map[string]string{"teql": "", "weighted": "line1 alone, teql, weighted"} {
+		t.Run(bond, func(t *testing.T) {
+			before := teqlDevices(t)
+			if got := tourOf(t, bond); got != compared {
+				t.Errorf("compared are %q, want %q", got, compared)
+			}
+			if after := teqlDevices(t); after != before {
+				t.Errorf("TEQL devices: %s, and before %s", after, before)
+			}
+		})
+	}
+}
+
+// tourOf takes the tour of a bond, and returns what it has compared.
+func tourOf(t *testing.T, bond string) string {
+	t.Helper()
+	cmd := exec.Command(os.Getenv(binaryVariable), "lab", "--bond", bond, "--json")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Errorf("%v: %s", err, &stderr)
 	}
+	var compared []string
 	for line := range strings.Lines(string(out)) {
 		var e tour.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)
 		}
-		if e.Result != nil {
-			t.Logf("%s: %s%s", e.Result.Title, e.Result.Seen, e.Result.Error)
+		if e.Result == nil {
+			continue
+		}
+		t.Logf("%s: %s%s", e.Result.Title, e.Result.Seen, e.Result.Error)
+		if e.Result.Best == 0 {
+			continue
+		}
+		for _, m := range e.Result.Measured {
+			t.Logf("%s, %.0f%%", m, 100*m.Value/e.Result.Best)
+			compared = append(compared, m.Name)
 		}
 	}
-	if after := teqlDevices(t); after != before {
-		t.Errorf("TEQL devices: %s, and before %s", after, before)
-	}
+	return strings.Join(compared, ", ")
 }
 
 func teqlDevices(t *testing.T) string {

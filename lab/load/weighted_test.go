@@ -77,8 +77,8 @@ func newUnequal(t *testing.T) *unequal {
 		}
 		return err
 	}))
-	must(t, os.WriteFile(filepath.Join(w.dir, "linebond.toml"), []byte("[log]\nto = \"stderr\"\nlevel = \"debug\"\n[bond]\nmode = \"weighted\"\n"+
-		"[health]\nfailures = 20\nrejoin_after = \"1s\"\n[lan]\ninterfaces = [\"lan0\"]\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(w.dir, "linebond.toml"), []byte("[log]\nto = \"stderr\"\nlevel = \"debug\"\n[bond]\nmode = \"weighted\"\nshaping = \"none\"\n"+
+		"[health]\nfailures = 60\nrejoin_after = \"1s\"\n[lan]\ninterfaces = [\"lan0\"]\n"), 0o600))
 	var err error
 	w.runtime, err = os.MkdirTemp("/dev/shm", "linebond-weighted-")
 	must(t, err)
@@ -123,7 +123,7 @@ func (w *unequal) addLine(i int) isp.AC {
 	must(w.t, os.MkdirAll(filepath.Join(w.dir, "lines.d"), 0o700))
 	user := fmt.Sprintf("user%d", i)
 	text := fmt.Sprintf("interface = %q\ndataplane = \"ebpf\"\nusername = %q\npassword = %q\nupload = \"%.0fmbit\"\n"+
-		"keepalive.interval = \"200ms\"\nkeepalive.failures = 60\n", eth, user, password, uploads[i]/1e6)
+		"keepalive.interval = \"200ms\"\nkeepalive.failures = 100\n", eth, user, password, uploads[i]/1e6)
 	must(w.t, os.WriteFile(filepath.Join(w.dir, "lines.d", fmt.Sprintf("l%d.toml", i)), []byte(text), 0o600))
 	return isp.AC{Device: ac, Config: concentrator.Config{
 		Name: fmt.Sprintf("bras%d", i), Auth: []auth.Method{auth.CHAPMD5}, Users: []concentrator.User{{Name: user, Password: auth.NewSecret(password)}},
@@ -134,7 +134,7 @@ func (w *unequal) addLine(i int) isp.AC {
 // start starts the daemon.
 func (w *unequal) start() {
 	w.t.Helper()
-	w.process = exec.Command(w.binary, "run", "--config", w.dir, "--runtime-dir", w.runtime)
+	w.process = exec.Command(w.binary, "run", "--config", w.dir, "--runtime-dir", w.runtime, "--state-dir", filepath.Join(w.dir, "state"))
 	log, err := os.OpenFile(filepath.Join(w.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(w.t, err)
 	w.process.Stdout, w.process.Stderr = log, log

@@ -56,13 +56,10 @@ func (l *Lab) build() error {
 	if err := l.serve(); err != nil {
 		return err
 	}
-	teql, err := "", error(nil)
-	if l.options.Bond == "teql" {
-		if teql, err = l.borrowTEQL(); err != nil {
-			return err
-		}
+	if err := l.borrowTEQL(); err != nil {
+		return err
 	}
-	if err := writeFiles(l.options, teql); err != nil {
+	if err := writeFiles(l.options, l.teql); err != nil {
 		return fmt.Errorf("writing the daemon's configuration: %w", err)
 	}
 	return nil
@@ -123,11 +120,9 @@ func address(namespace, device string, a netip.Prefix, gateway netip.Addr) error
 
 // addModem puts a modem on line i.
 func (l *Lab) addModem(i int) error {
-	delay := modem.Direction{Rate: lineDown, Delay: lineDelay}
-	up := delay
-	up.Rate = lineUp
+	up, down := l.options.line(i)
 	return netns.Do(wire, func() error {
-		m, err := modem.Open(modem.Config{Customer: customer(i), Carrier: carrier(i), Up: up, Down: delay})
+		m, err := modem.Open(modem.Config{Customer: customer(i), Carrier: carrier(i), Up: up, Down: down})
 		if err != nil {
 			return err
 		}
@@ -152,7 +147,27 @@ func (l *Lab) serve() error {
 // startDownload has the host in the LAN download. Who only receives says nothing while nothing comes, and a NAT that has lost the
 // connection waits for a word from inside: so there are keepalives.
 func (l *Lab) startDownload() {
-	l.download = startDownload(connections(l.options.Lines), func() *internet.Transfer { return internet.StartDownload(fromLAN, server, 0) })
+	l.load = startLoad("download", connections(l.options.Lines), func() *internet.Transfer { return internet.StartDownload(fromLAN, server, 0) })
+}
+
+// startUpload has the host in the LAN upload over one connection. At its end, what waits in the host is forgotten: nothing of it is to be in
+// the way of the next.
+func (l *Lab) startUpload() {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := fromLAN(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return conn, conn.(*net.TCPConn).SetLinger(0)
+	}
+	l.load = startLoad("upload", 1, func() *internet.Transfer { return internet.StartUpload(dial, server) })
+}
+
+// stopLoad ends the download or upload.
+func (l *Lab) stopLoad() error {
+	err := l.load.close()
+	l.load = nil
+	return err
 }
 
 // startPings has the host in the LAN ping.

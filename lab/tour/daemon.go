@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"linebond/control"
 	"linebond/lab/netns"
 )
 
@@ -43,7 +42,6 @@ func startDaemon(program string) (*daemon, error) {
 
 // stop ends it in good order: it closes its lines.
 func (d *daemon) stop() error {
-	const limit = 10 * time.Second
 	_ = d.process.Signal(unix.SIGTERM) // it may have ended
 	select {
 	case <-d.ended:
@@ -58,21 +56,13 @@ func (d *daemon) stop() error {
 	}
 }
 
-// alive says what is wrong with a daemon that did not answer. It may be starting.
-func (d *daemon) alive(answer error) error {
-	const patience = time.Second // a socket may be gone before its process
-	if errors.Is(answer, control.ErrNotRunning) {
-		select {
-		case <-d.ended:
-		default:
-			return nil
-		}
-	}
+// alive is the error of a daemon that is no more. One that does not answer may be starting, or have no time.
+func (d *daemon) alive() error {
 	select {
 	case <-d.ended:
 		return fmt.Errorf("the daemon has ended by itself: %w", errors.Join(d.err, lastWords()))
-	case <-time.After(patience):
-		return answer
+	default:
+		return nil
 	}
 }
 

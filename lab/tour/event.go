@@ -47,6 +47,7 @@ type Result struct {
 	Title    string    `json:"title"`
 	Seen     string    `json:"seen"` // in a sentence
 	Measured []Measure `json:"measured"`
+	Best     float64   `json:"best,omitempty"` // bit/s: what the rates that were measured could be, which are compared
 	OK       bool      `json:"ok"`
 	Error    string    `json:"error,omitempty"` // what it was that did not come about
 }
@@ -90,7 +91,7 @@ func paragraphs(e Event) string {
 		if !e.Result.OK {
 			return fmt.Sprintf("     FAILED: %s\n", e.Result.Error)
 		}
-		return fmt.Sprintf("     %s\n", e.Result.Seen)
+		return fmt.Sprintf("     %s\n", e.Result.Seen) + bars(*e.Result)
 	case summary:
 		if len(e.Results) == 0 {
 			return "\n" + verdict(e) + "\n"
@@ -98,6 +99,34 @@ func paragraphs(e Event) string {
 		return "\n" + table(e.Results) + "\n" + verdict(e) + "\n"
 	}
 	return e.Text + "\n"
+}
+
+// bars draws the rates of a result that compares some, as parts of the best.
+func bars(r Result) string {
+	const width = 40
+	if r.Best == 0 {
+		return ""
+	}
+	longest := 0
+	for _, m := range r.Measured {
+		longest = max(longest, len(m.Name))
+	}
+	var b strings.Builder
+	for _, m := range r.Measured {
+		share := m.Value / r.Best
+		fmt.Fprintf(&b, "       %-*s  %10s  %s %3.0f%%\n", longest, m.Name, control.Rate(m.Value), gauge(share, width), share*100)
+	}
+	return b.String()
+}
+
+// gauge draws a share, from 0 to 1, as a bar of so many columns.
+func gauge(share float64, width int) string {
+	eighths := int(min(max(share, 0), 1)*float64(width)*8 + 0.5)
+	full := strings.Repeat("█", eighths/8)
+	if eighths%8 > 0 {
+		full += string([]rune("▏▎▍▌▋▊▉")[eighths%8-1])
+	}
+	return full + strings.Repeat("░", width-len([]rune(full)))
 }
 
 // table is the summary of a tour.

@@ -13,6 +13,9 @@ func events() []Event {
 	rates := Result{Title: "download", Seen: "It runs at 38.1 Mbit/s, of 40 possible.", OK: true, Measured: []Measure{
 		{"rate", 38.1e6, "bit/s"}, {"received", 12e6, "B"}, {"connections broken", 2, ""},
 	}}
+	compared := Result{Title: "upload compared", Seen: "One connection gets more.", OK: true, Best: 23e6, Measured: []Measure{
+		{"line1 alone", 18e6, "bit/s"}, {"teql", 0, "bit/s"}, {"weighted", 22.93e6, "bit/s"}, {"too much", 24e6, "bit/s"},
+	}}
 	bad := Result{Title: "cable pulled", Error: "after 1m0s still not: the line's failure is noticed (line1 is up: renegotiated)", Measured: []Measure{}}
 	return []Event{
 		{Kind: note, At: 0.1, Text: "A lab."},
@@ -22,6 +25,8 @@ func events() []Event {
 		{Kind: ended, At: 12.4, Step: 1, Steps: 10, Result: &good},
 		{Kind: begins, At: 12.5, Step: 2, Steps: 10, Text: "A host downloads."},
 		{Kind: ended, At: 14, Step: 2, Steps: 10, Result: &rates},
+		{Kind: note, At: 14, Text: "  14.0s  linebond reload: mode = \"teql\""},
+		{Kind: ended, At: 14, Step: 2, Steps: 10, Result: &compared},
 		{Kind: begins, At: 14, Step: 3, Steps: 10, Text: "The cable of line1 is pulled."},
 		{Kind: ended, At: 74, Step: 3, Steps: 10, Result: &bad},
 		{Kind: summary, At: 75, Steps: 10, Results: []Result{good, rates, bad}},
@@ -54,12 +59,16 @@ func TestJSON(t *testing.T) {
 // TestNotes: what is told of the lab itself.
 func TestNotes(t *testing.T) {
 	o := Options{Lines: 2, Bond: "teql", Dataplane: "auto", Program: "/usr/local/bin/linebond"}
-	golden(t, "notes.txt", text(Event{Kind: note, Text: introduction(o)}, 110)+"--------\n"+text(Event{Kind: note, Text: guide(o)}, 110))
+	weighted := Options{Lines: 3, Bond: "weighted"}
+	golden(t, "notes.txt", text(Event{Kind: note, Text: introduction(o)}, 110)+"--------\n"+text(Event{Kind: note, Text: introduction(weighted)}, 110)+
+		"--------\n"+text(Event{Kind: note, Text: guide(o)}, 110))
 }
 
 // TestFiles: the daemon's configuration is one that a person would write.
 func TestFiles(t *testing.T) {
 	o := Options{Lines: 2, Bond: "teql", Dataplane: "auto"}
-	teql, none := daemonFile(o, "teql3"), daemonFile(Options{Bond: "none"}, "")
-	golden(t, "files.txt", strings.Join([]string{teql, none, lineFile(o, 1)}, "--------\n"))
+	weighted := Options{Lines: 2, Bond: "weighted", Dataplane: "auto"}
+	golden(t, "files.txt", strings.Join([]string{
+		daemonFile(o, "teql", "teql3"), daemonFile(weighted, "weighted", "teql3"), daemonFile(Options{Bond: "none"}, "none", ""), lineFile(o, 1), lineFile(weighted, 1),
+	}, "--------\n"))
 }

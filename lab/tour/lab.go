@@ -12,6 +12,7 @@ import (
 	"errors"
 	"time"
 
+	"linebond/config"
 	"linebond/lab/internet"
 	"linebond/lab/isp"
 	"linebond/lab/modem"
@@ -20,7 +21,7 @@ import (
 // Options say what the lab is like.
 type Options struct {
 	Lines     int    // 1 to MaxLines
-	Bond      string // how the lines are bonded: the daemon's bond.mode, or "none"
+	Bond      string // how the lines are bonded: of Bonds
 	Dataplane string // of each line, as in its file
 	Program   string // linebond itself
 }
@@ -30,9 +31,12 @@ const MaxLines = 8
 
 // What Options may say, the default first.
 var (
-	Bonds      = []string{"multipath", "teql", "none"}
+	Bonds      = []string{config.ModeWeighted, config.ModeMultipath, config.ModeTEQL, noBond}
 	Dataplanes = []string{"auto", "ebpf", "kernel"}
 )
+
+// noBond is a lab without a bond.
+const noBond = "none"
 
 // The network namespaces.
 const (
@@ -45,13 +49,14 @@ const (
 
 // Lab is a lab that lives.
 type Lab struct {
-	options  Options
-	began    time.Time
-	modems   []*modem.Modem
-	isp      *isp.ISP
-	download *download
-	pings    *internet.Echo // beside the download; nil while there are none
-	undo     []func() error // what Close does, last first
+	options Options
+	began   time.Time
+	teql    string // the TEQL device that was borrowed, if one was
+	modems  []*modem.Modem
+	isp     *isp.ISP
+	load    *load
+	pings   *internet.Echo // beside the download; nil while there are none
+	undo    []func() error // what Close does, last first
 }
 
 // Open builds a lab, in place of what an earlier one may have left. The daemon does not run yet.

@@ -14,7 +14,7 @@ var errInterrupted = errors.New("interrupted")
 // Run builds a lab, takes the tour and takes the lab away. It returns an error unless each step did what it should.
 func Run(ctx context.Context, o Options, r Reporter) error {
 	return live(ctx, o, r, func(s *stage) error {
-		all := steps(o.Lines)
+		all := steps(o)
 		err := s.play(all)
 		interrupted := errors.Is(err, errInterrupted)
 		if err == nil || len(s.results) > 0 || interrupted {
@@ -30,7 +30,7 @@ func Run(ctx context.Context, o Options, r Reporter) error {
 // Hold builds a lab, brings its lines up, and keeps it until the context ends.
 func Hold(ctx context.Context, o Options, r Reporter) error {
 	return live(ctx, o, r, func(s *stage) error {
-		if err := s.play(steps(o.Lines)[:1]); err != nil {
+		if err := s.play(steps(o)[:1]); err != nil {
 			return err
 		}
 		s.scene.Saying, s.scene.Short = "until Ctrl-C", ""
@@ -75,7 +75,7 @@ func introduction(o Options) string {
 		lines, same = "is a line with a modem and a VLAN", ""
 	}
 	return fmt.Sprintf("linebond lab: network namespaces with a host in a LAN, a router that runs linebond, and an ISP. Between them %s, "+
-		"%.0f Mbit/s down and %.0f up.%s\n\n  lines %d, bond %s, configuration %s", lines, lineDown/1e6, lineUp/1e6, same, o.Lines, o.Bond, configDir)
+		"%d Mbit/s down%s up.%s\n\n  lines %d, bond %s, configuration %s", lines, lineDown/1_000_000, o.uplinks(), same, o.Lines, o.Bond, configDir)
 }
 
 // guide tells a person how to play with the lab.

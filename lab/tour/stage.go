@@ -34,11 +34,13 @@ type stage struct {
 	daemon   *daemon
 	client   *control.Client
 	scene    Scene
+	unheard  error                   // why the daemon has not answered when last looked at
 	told     map[string]Line         // what each line's state was when it was told
 	began    time.Time               // when the step did
 	before   Scene                   // how things were then
 	pinged   internet.EchoStatistics // until then
 	measured []Measure               // in this step
+	best     float64                 // bit/s, that the rates of this step could be; 0: they are not compared
 	found    []string                // devices of the router before the daemon began
 	results  []Result
 }
@@ -46,14 +48,12 @@ type stage struct {
 func newStage(ctx context.Context, lab *Lab, r Reporter) *stage {
 	return &stage{
 		ctx: ctx, lab: lab, reporter: r, client: control.NewClient(socket), told: map[string]Line{},
-		scene: Scene{Capacity: lineDown * float64(lab.options.Lines)},
 	}
 }
 
 // end ends what the stage has running.
 func (s *stage) end() error {
-	err := s.lab.download.close()
-	s.lab.download = nil
+	err := s.lab.stopLoad()
 	if s.lab.pings != nil {
 		err = errors.Join(err, s.lab.pings.Close())
 		s.lab.pings = nil
@@ -74,13 +74,13 @@ func (s *stage) tell(e Event) error {
 // play goes through the steps, and ends at the first that fails.
 func (s *stage) play(steps []step) error {
 	for i, step := range steps {
-		s.before, s.measured, s.pinged = s.scene, []Measure{}, s.lab.pinged()
+		s.before, s.measured, s.best, s.pinged = s.scene, []Measure{}, 0, s.lab.pinged()
 		s.scene.Saying, s.scene.Short = fmt.Sprintf("%d/%d  %s", i+1, len(steps), step.say), fmt.Sprintf("%d/%d  %s", i+1, len(steps), step.title)
 		if err := s.tell(Event{Kind: begins, Step: i + 1, Steps: len(steps), Text: step.say}); err != nil {
 			return err
 		}
 		s.began = time.Now()
-		s.lab.download.mark()
+		s.lab.load.mark()
 		seen := ""
 		err := step.do(s)
 		if err == nil {
@@ -89,7 +89,7 @@ func (s *stage) play(steps []step) error {
 		if s.ctx.Err() != nil {
 			return errInterrupted
 		}
-		r := Result{Title: step.title, Seen: seen, Measured: s.measured, OK: err == nil}
+		r := Result{Title: step.title, Seen: seen, Measured: s.measured, Best: s.best, OK: err == nil}
 		if err != nil {
 			r.Error = err.Error()
 		}
@@ -117,7 +117,7 @@ func (s *stage) await(what string, holds func() bool) (time.Duration, error) {
 		if err := s.look(); err != nil {
 			return 0, err
 		}
-		if holds() {
+		if s.unheard == nil && holds() {
 			return time.Since(began), nil
 		}
 		select {
@@ -133,28 +133,42 @@ func (s *stage) await(what string, holds func() bool) (time.Duration, error) {
 // late is the error where something has not come about: with all that tells why, as the log goes with the lab.
 func (s *stage) late(what string) error {
 	err := fmt.Errorf("after %v still not: %s (%s)", limit, what, s.lines())
+	if s.unheard != nil {
+		err = fmt.Errorf("%w; the daemon does not answer: %w", err, s.unheard)
+	}
 	if s.scene.Status.Trouble != "" {
 		err = fmt.Errorf("%w; the daemon's trouble: %s", err, s.scene.Status.Trouble)
 	}
 	return errors.Join(err, lastWords())
 }
 
-// look takes a new scene, and tells what has changed.
+// insist gives the daemon a command until it has taken it: a busy one may have no time at first.
+func (s *stage) insist(command string, give func() error) error {
+	var refused error
+	_, err := s.await("linebond "+command, func() bool {
+		refused = give()
+		return refused == nil
+	})
+	return errors.Join(err, refused)
+}
+
+// look takes a new scene, and tells what has changed. What a daemon that does not answer has said last stays in it.
 func (s *stage) look() error {
+	s.unheard = nil
 	if s.daemon != nil {
 		status, err := s.client.Status(s.ctx)
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
 		}
-		if err != nil {
-			if err := s.daemon.alive(err); err != nil {
-				return err
-			}
+		if err == nil {
+			s.scene.Status = status
+		} else if err := s.daemon.alive(); err != nil {
+			return err
 		}
-		s.scene.Status = status
+		s.unheard = err
 	}
 	s.scene.Now, s.scene.At = time.Now(), time.Since(s.lab.began)
-	s.scene.Download = s.lab.download.scene()
+	s.scene.Load = s.lab.load.scene()
 	for _, l := range s.scene.Status.Lines {
 		now := Line{l.Name, l.State, l.Reason}
 		if s.told[l.Name].State == now.State {

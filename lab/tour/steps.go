@@ -8,24 +8,37 @@ import (
 	"strings"
 	"time"
 
+	"linebond/config"
 	"linebond/control"
 	"linebond/lab/concentrator"
 	"linebond/lab/netns"
 )
 
-// steps is the tour of a lab with so many lines: the story.
-func steps(lines int) []step {
-	first, last := 0, lines-1
-	return []step{{
+// steps is the tour of a lab: the story.
+func steps(o Options) []step {
+	all := []step{{
 		title: "lines dialled",
 		say: fmt.Sprintf("The daemon starts in the router. It is to find an access concentrator on %s, prove who it is, and get an address.",
-			each(lines)),
+			each(o.Lines)),
 		do: (*stage).start, see: (*stage).allUp,
-	}, {
+	}}
+	if o.compares() {
+		all = append(all, comparison(o))
+	}
+	return append(all, faultSteps(o.Lines)...)
+}
+
+// compares says whether the tour compares modes.
+func (o Options) compares() bool { return o.Bond == config.ModeWeighted && o.Lines > 1 }
+
+// faultSteps is the part of the tour in which things go wrong.
+func faultSteps(lines int) []step {
+	first, last := 0, lines-1
+	return []step{{
 		title: "download",
 		say: fmt.Sprintf("A host in the LAN downloads from a server on the internet, over %d connections, and pings it ten times a second. "+
 			"There are %.0f Mbit/s to be had, %s.",
-			connections(lines), float64(lines)*lineDown/1e6, over(lines)),
+			connections(lines), float64(lines*lineDown)/1e6, over(lines)),
 		do: (*stage).download, see: (*stage).flows,
 	}, {
 		title: "cable pulled",
@@ -113,6 +126,7 @@ func (s *stage) allUp() (string, error) {
 }
 
 func (s *stage) download() error {
+	s.scene.Capacity = float64(lineDown * s.lab.options.Lines)
 	s.lab.startDownload()
 	return s.lab.startPings()
 }
@@ -127,12 +141,12 @@ func (s *stage) flows() (string, error) {
 				carries[l.Name] = true
 			}
 		}
-		return len(carries) == s.lab.options.Lines && len(s.scene.Download.Rates) > seconds*ratesASecond
+		return len(carries) == s.lab.options.Lines && len(s.scene.Load.Rates) > seconds*ratesASecond
 	})
 	if err != nil {
 		return "", err
 	}
-	rate := s.scene.Download.Rate()
+	rate := s.scene.Load.Rate()
 	s.measure("rate", rate, "bit/s")
 	return fmt.Sprintf("It runs at %.1f Mbit/s, %s.", rate/1e6, over(s.lab.options.Lines)), nil
 }
@@ -160,7 +174,7 @@ func redial(line int) func(*stage) error {
 		if err := s.lab.isp.SetUsers(acName(line), []concentrator.User{user(line)}); err != nil {
 			return err
 		}
-		return s.client.Command(s.ctx, lineName(line), control.Redial)
+		return s.insist("redial", func() error { return s.client.Command(s.ctx, lineName(line), control.Redial) })
 	}
 }
 
@@ -236,9 +250,9 @@ func (s *stage) back(name string, also func() bool) (string, error) {
 // goesOn waits until each connection of the download has received more, and says for how long one of them did not, since the step began.
 func (s *stage) goesOn() (string, error) {
 	const more = 256 << 10
-	before := s.lab.download.received()
+	before := s.lab.load.moved()
 	_, err := s.await("the download goes on", func() bool {
-		for i, n := range s.lab.download.received() {
+		for i, n := range s.lab.load.moved() {
 			if n < before[i]+more {
 				return false
 			}
@@ -248,10 +262,10 @@ func (s *stage) goesOn() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	longest := s.lab.download.longestPause()
+	longest := s.lab.load.longestPause()
 	s.measure("longest pause", longest.Seconds(), "s")
 	text := fmt.Sprintf("The download goes on; the longest pause of a connection was %.2f s", longest.Seconds())
-	if broken := s.scene.Download.Broken - s.before.Download.Broken; broken > 0 {
+	if broken := s.scene.Load.Broken - s.before.Load.Broken; broken > 0 {
 		s.measure("connections broken", float64(broken), "")
 		text += fmt.Sprintf(", and %d had to begin anew", broken)
 	}

@@ -8,24 +8,32 @@ import (
 	"github.com/vishvananda/netlink"
 	vishvananda "github.com/vishvananda/netns"
 
+	"linebond/config"
 	"linebond/lab/netns"
 )
 
-// borrowTEQL moves a TEQL device that nobody uses from the host into the router, until Close, and returns its name. The kernel makes such
-// devices in the host alone. (It moves them back there, too, some time after their namespace has gone.)
-func (l *Lab) borrowTEQL() (string, error) {
+// borrowTEQL moves a TEQL device that nobody uses from the host into the router, until Close, if the lab has a use for one. The kernel makes
+// such devices in the host alone. (It moves them back there, too, some time after their namespace has gone.)
+func (l *Lab) borrowTEQL() error {
 	const known = 16 // to the configuration
+	if l.options.Bond != config.ModeTEQL && !l.options.compares() {
+		return nil
+	}
 	for number := range known {
 		link, err := netlink.LinkByName(fmt.Sprintf("teql%d", number))
 		if err != nil || link.Attrs().Flags&net.FlagUp != 0 || link.Attrs().Alias != "" {
 			continue
 		}
 		if err := l.borrow(link); err != nil {
-			return "", fmt.Errorf("borrowing %s: %w", link.Attrs().Name, err)
+			return fmt.Errorf("borrowing %s: %w", link.Attrs().Name, err)
 		}
-		return link.Attrs().Name, nil
+		l.teql = link.Attrs().Name
+		return nil
 	}
-	return "", errors.New("--bond teql needs a TEQL device that nobody uses, to borrow: `modprobe sch_teql` makes teql0")
+	if l.options.compares() {
+		return nil // the comparison does without
+	}
+	return errors.New("--bond teql needs a TEQL device that nobody uses, to borrow: `modprobe sch_teql` makes teql0")
 }
 
 func (l *Lab) borrow(link netlink.Link) error {

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"linebond/config"
 	"linebond/control"
 	"linebond/lab/netns"
 )
@@ -79,16 +80,18 @@ func decode(t *testing.T, r io.Reader) (all []Event) {
 
 // TestRun is the whole tour.
 func TestRun(t *testing.T) {
-	for _, lines := range []int{2, 1} {
-		t.Run(fmt.Sprint(lines), func(t *testing.T) {
+	multipath := options(1)
+	multipath.Bond = config.ModeMultipath
+	for _, o := range []Options{options(2), multipath} {
+		t.Run(fmt.Sprint(o.Bond, o.Lines), func(t *testing.T) {
 			var out bytes.Buffer
-			err := Run(t.Context(), options(lines), JSON{&out})
+			err := Run(t.Context(), o, JSON{&out})
 			told := decode(t, &out)
 			if err != nil {
 				t.Fatalf("%v\n%+v", err, told)
 			}
 			nothingIsLeft(t)
-			all := steps(lines)
+			all := steps(o)
 			last := told[len(told)-1]
 			if last.Kind != summary || len(last.Results) != len(all) {
 				t.Fatalf("the last event is %+v", last)
@@ -99,7 +102,7 @@ func TestRun(t *testing.T) {
 					t.Errorf("%+v", r)
 				}
 			}
-			for i := range lines {
+			for i := range o.Lines {
 				up := func(e Event) bool { return e.Kind == changed && e.Line.Name == lineName(i) && e.Line.State == "up" }
 				if !slices.ContainsFunc(told, up) {
 					t.Errorf("%s was never told to be up", lineName(i))

@@ -2,6 +2,7 @@ package tour
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,22 +14,23 @@ type Scene struct {
 	Now      time.Time
 	At       time.Duration // since the lab began
 	Status   control.Status
-	Download *Download // nil while there is none
-	Capacity float64   // bit/s, that all lines can carry down
-	Saying   string    // what the tour does, in a sentence
-	Short    string    // the same in some words, for where that does not fit
+	Load     *Load   // nil while there is none
+	Capacity float64 // bit/s, that all lines can carry of it
+	Saying   string  // what the tour does, in a sentence
+	Short    string  // the same in some words, for where that does not fit
 }
 
-// Download is a download by the host in the LAN.
-type Download struct {
-	Received uint64    // bytes
-	Rates    []float64 // bit/s, in each of the last tenths of a second, the newest last
-	Broken   int       // connections that ended before they should
+// Load is a download or an upload by the host in the LAN.
+type Load struct {
+	Name   string    // "download" or "upload"
+	Moved  uint64    // bytes
+	Rates  []float64 // bit/s, in each of the last tenths of a second, the newest last
+	Broken int       // connections that ended before they should
 }
 
 // Rate is that of the last second, in bit/s.
-func (d *Download) Rate() float64 {
-	last := d.Rates[max(0, len(d.Rates)-ratesASecond):]
+func (l *Load) Rate() float64 {
+	last := l.Rates[max(0, len(l.Rates)-ratesASecond):]
 	sum := 0.0
 	for _, r := range last {
 		sum += r
@@ -36,7 +38,7 @@ func (d *Download) Rate() float64 {
 	return sum / max(1, float64(len(last)))
 }
 
-// ratesASecond is how many samples of a download's rate are taken in a second.
+// ratesASecond is how many samples of a load's rate are taken in a second.
 const ratesASecond = 10
 
 // View draws a scene: lines of text of at most width columns.
@@ -46,8 +48,11 @@ func View(s Scene, width int) []string {
 	if bonds := bondRows(s); len(bonds) > 1 {
 		rows = append(append(rows, ""), columns(bonds)...)
 	}
-	if s.Download != nil {
-		rows = append(rows, "", downloadRow(s, width))
+	if s.Load != nil {
+		rows = append(rows, "", loadRow(s, width))
+	}
+	if scheduled := scheduledRows(s); len(scheduled) > 1 {
+		rows = append(append(rows, ""), columns(scheduled)...)
 	}
 	if s.Status.Trouble != "" {
 		rows = append(rows, "", "! "+s.Status.Trouble)
@@ -89,6 +94,10 @@ func lineRows(s Scene) [][]string {
 
 func bondRows(s Scene) [][]string {
 	rows := [][]string{strings.Fields("BOND MODE LINES ADDRESS DOWN UP")}
+	weighted := slices.ContainsFunc(s.Status.Bonds, func(b control.Bond) bool { return b.Scheduler != nil })
+	if weighted {
+		rows[0] = append(rows[0], "LATE", "QUEUE")
+	}
 	for _, b := range s.Status.Bonds {
 		var in []string
 		for _, m := range b.Members {
@@ -103,7 +112,44 @@ func bondRows(s Scene) [][]string {
 		if b.Rates != nil {
 			row[4], row[5] = rate(b.Rates.RxBits), rate(b.Rates.TxBits)
 		}
+		if weighted {
+			row = append(row, order(b.Scheduler)...)
+		}
 		rows = append(rows, row)
+	}
+	return rows
+}
+
+// order is how many packets come late, and what waits before they are given to a line.
+func order(x *control.Scheduler) []string {
+	cells := []string{"-", "-"}
+	if x != nil {
+		cells[0] = fmt.Sprintf("%.1f%%", x.Disorder*100)
+		if x.Queue != nil {
+			cells[1] = x.Queue.Kind + " " + control.Size(x.Queue.Backlog)
+		}
+	}
+	return cells
+}
+
+// scheduledRows are what the lines of weighted bonds carry of what they can.
+func scheduledRows(s Scene) [][]string {
+	rows := [][]string{strings.Fields("LINE SHARE USED OF BACKLOG PASSED")}
+	for _, b := range s.Status.Bonds {
+		for _, m := range b.Members {
+			x := m.Scheduled
+			if x == nil {
+				continue
+			}
+			row := []string{m.Line, fmt.Sprintf("%.0f%%", x.Share*100), rate(x.WireBits), x.By(), fmt.Sprintf("%.1fms", x.Backlog*1e3), fmt.Sprint(x.Passed)}
+			if x.Believed > 0 {
+				row[3] = rate(x.Believed)
+			}
+			if x.Silent {
+				row[4] = "silent"
+			}
+			rows = append(rows, row)
+		}
 	}
 	return rows
 }
@@ -130,12 +176,12 @@ func columns(rows [][]string) []string {
 	return out
 }
 
-// downloadRow shows the download's rate as it was in the last seconds. A full column is all that the lines can carry.
-func downloadRow(s Scene, width int) string {
-	d := s.Download
-	row := fmt.Sprintf("%-10s %10s  %6s  ", "download", rate(d.Rate()), control.Size(d.Received))
+// loadRow shows the load's rate as it was in the last seconds. A full column is all that the lines can carry.
+func loadRow(s Scene, width int) string {
+	l := s.Load
+	row := fmt.Sprintf("%-10s %10s  %6s  ", l.Name, rate(l.Rate()), control.Size(l.Moved))
 	room := max(0, width-len(row))
-	return row + spark(d.Rates[max(0, len(d.Rates)-room):], s.Capacity)
+	return row + spark(l.Rates[max(0, len(l.Rates)-room):], s.Capacity)
 }
 
 // spark draws values as columns of an eighth to eight eighths of a full one. Nothing is a space.

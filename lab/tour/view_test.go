@@ -54,15 +54,31 @@ func scene() Scene {
 	for i := range rates {
 		rates[i] = 20e6 * (1 + math.Sin(float64(i)/9))
 	}
-	s.Download = &Download{Received: 123456789, Rates: rates}
+	s.Load = &Load{Name: "download", Moved: 123456789, Rates: rates}
+	return s
+}
+
+// weighted is one of a weighted bond, of which one line counts as silent, beside one that is not.
+func weighted() Scene {
+	s := scene()
+	s.Load.Name, s.Capacity = "upload", 25e6
+	s.Status.Bonds = append(s.Status.Bonds, control.Bond{
+		Device: "wanbond0", Mode: "weighted", Addresses: []string{"203.0.113.10"}, Rates: &control.Rates{RxBits: 412e3, TxBits: 23.1e6},
+		Scheduler: &control.Scheduler{Disorder: 0.0123, Queue: &control.Queue{Kind: "cake", Backlog: 12_345}},
+		Members: []control.Member{
+			{Line: "line1", In: true, Scheduled: &control.ScheduledLine{Rate: 20e6, Believed: 20e6, Share: 0.8, WireBits: 19.6e6, Backlog: 0.0043}},
+			{Line: "line2", In: true, Scheduled: &control.ScheduledLine{Auto: true, Silent: true, Passed: 17, Share: 0.2, WireBits: 4.8e6}},
+			{Line: "line3"},
+		},
+	})
 	return s
 }
 
 func TestView(t *testing.T) {
 	var b strings.Builder
 	bare := scene()
-	bare.Status.Bonds, bare.Download, bare.Status.Trouble = nil, nil, "adding the route default dev ppp-line1: operation not permitted"
-	for _, picture := range [][]string{View(scene(), 140), View(scene(), 80), View(bare, 100), View(Scene{}, 100)} {
+	bare.Status.Bonds, bare.Load, bare.Status.Trouble = nil, nil, "adding the route default dev ppp-line1: operation not permitted"
+	for _, picture := range [][]string{View(scene(), 140), View(scene(), 80), View(weighted(), 80), View(bare, 100), View(Scene{}, 100)} {
 		b.WriteString(strings.Join(picture, "\n") + "\n\n--------\n\n")
 	}
 	golden(t, "view.txt", b.String())
@@ -71,7 +87,7 @@ func TestView(t *testing.T) {
 // TestViewFits: no width is too small.
 func TestViewFits(t *testing.T) {
 	for width := range 200 {
-		for _, line := range View(scene(), width) {
+		for _, line := range View(weighted(), width) {
 			if n := utf8.RuneCountInString(line); n > width {
 				t.Errorf("%d columns of %d: %q", n, width, line)
 			}
@@ -84,7 +100,7 @@ func TestRate(t *testing.T) {
 		rates []float64
 		want  float64
 	}{{nil, 0}, {[]float64{10}, 10}, {[]float64{10, 20}, 15}, {append([]float64{1000}, make([]float64, ratesASecond)...), 0}} {
-		if got := (&Download{Rates: c.rates}).Rate(); got != c.want {
+		if got := (&Load{Rates: c.rates}).Rate(); got != c.want {
 			t.Errorf("%v: %v", c.rates, got)
 		}
 	}
