@@ -84,7 +84,7 @@ type Member struct {
 	Config  config.Line
 	Status  line.Status
 	Ping    Ping
-	Learned rate.Estimate // with UploadAuto; the zero value: nothing is known yet
+	Learned rate.Estimate // with UploadAuto what is known, and else what its echoes show to be less than is configured; the zero value: nothing
 }
 
 // Ping is what pings through a line tell about it.

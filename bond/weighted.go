@@ -28,12 +28,23 @@ const (
 
 func weighted(b config.Bond) bool { return b.Mode == config.ModeWeighted }
 
-// upload returns what a line carries, in bit/s: as configured, else as learned, be that a first guess; 0 if nothing is known.
+// upload returns what a line carries, in bit/s: as configured, or as little as that is in doubt; else as learned, be that a first guess; 0 if
+// nothing is known.
 func (l slot) upload() uint64 {
-	if l.Config.UploadAuto {
+	if l.Config.UploadAuto || l.Learned.Rate != 0 {
 		return l.Learned.Rate
 	}
 	return uint64(l.Config.Upload)
+}
+
+// echoes returns what a line's echo requests take of it, in bit/s. The scheduler does not see them, and what it believes is to be what is left:
+// a line that is always busy would add up the difference.
+func (l slot) echoes() uint64 {
+	const length = 8 // of a request (RFC 1661 section 5.8), on top of what each packet has
+	if l.Config.Keepalive.Interval == 0 {
+		return 0
+	}
+	return uint64(8 * float64(length+l.Config.Overhead.Bytes) / l.Config.Keepalive.Interval.Seconds())
 }
 
 // known says whether it is known of all lines what they carry.
@@ -41,14 +52,14 @@ func known(lines []slot) bool {
 	return !slices.ContainsFunc(lines, func(l slot) bool { return l.upload() == 0 || l.Config.UploadAuto && !l.Learned.Settled })
 }
 
-// uploads returns what the lines of a weighted bond carry, in bit/s; the same of all if nothing is known of one.
+// uploads returns what the lines of a weighted bond carry of its packets, in bit/s; the same of all if nothing is known of one.
 func uploads(lines []slot) []uint64 {
 	unknown := slices.ContainsFunc(lines, func(l slot) bool { return l.upload() == 0 })
 	var rates []uint64
 	for _, l := range lines {
 		rate := uint64(anyRate)
 		if !unknown {
-			rate = l.upload()
+			rate = l.upload() - l.echoes()
 		}
 		rates = append(rates, rate)
 	}

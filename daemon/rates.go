@@ -32,6 +32,7 @@ const (
 type rates struct {
 	schedulers *schedulers
 	changed    func() // tells the supervisor of an estimate that has moved
+	doubts     *doubts
 
 	mu    sync.Mutex
 	lines map[string]*learner // by name of line
@@ -50,7 +51,7 @@ type learner struct {
 }
 
 func newRates(s *schedulers, changed func()) *rates {
-	return &rates{schedulers: s, changed: changed, lines: map[string]*learner{}, kept: map[string]uint64{}}
+	return &rates{schedulers: s, changed: changed, doubts: newDoubts(s, changed), lines: map[string]*learner{}, kept: map[string]uint64{}}
 }
 
 // configure takes the lines of a configuration. What is known of others is
@@ -176,6 +177,7 @@ func why(c rate.Cause, trip time.Duration) string {
 func (w *worker) asked() {
 	w.check(w.bond.echoed(w.cfg.Device))
 	w.rates.sent(time.Now(), w.cfg.Name, w.cfg.Device, w.line.Echo().Sent)
+	w.rates.doubts.sent(time.Now(), w.cfg.Name, w.cfg.Device, w.line.Echo().Sent)
 }
 
 // learn takes the round trip of an answer.
@@ -183,6 +185,7 @@ func (w *worker) learn(before, now lcp.EchoStats) {
 	if now.Received == before.Received {
 		return
 	}
+	w.doubt(now)
 	if news := w.rates.answered(w.cfg.Name, now); news != nil {
 		w.log.write(zapcore.InfoLevel, "rate", news...)
 	}

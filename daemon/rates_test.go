@@ -37,7 +37,7 @@ func TestRatesKept(t *testing.T) {
 		w.bothUp()
 		f.carries(t, "ppp-a ppp-b")
 		lines, _ := f.made["wanbond0"].told()
-		if lines[0].Rate < 19e6 || lines[0].Rate > 20e6 || lines[1].Rate < 7.6e6 || lines[1].Rate > 8e6 {
+		if lines[0].Rate < 18.9e6 || lines[0].Rate > 20e6 || lines[1].Rate < 7.5e6 || lines[1].Rate > 8e6 {
 			t.Errorf("%+v", lines)
 		}
 		x := w.bond().Members[1].Scheduled

@@ -93,7 +93,7 @@ func (d *Daemon) sorted() []*worker {
 func (d *Daemon) members() []bond.Member {
 	var members []bond.Member
 	for _, w := range d.sorted() {
-		members = append(members, bond.Member{Config: w.member, Status: *w.latest.Load(), Ping: bond.Ping(d.pings.Of(w.cfg.Name)), Learned: d.rates.of(w.cfg.Name)})
+		members = append(members, bond.Member{Config: w.member, Status: *w.latest.Load(), Ping: bond.Ping(d.pings.Of(w.cfg.Name)), Learned: d.learned(w.cfg)})
 	}
 	return members
 }

@@ -26,8 +26,8 @@ func TestShaped(t *testing.T) {
 		w.bothUp()
 		f.carries(t, "ppp-a ppp-b")
 		time.Sleep(time.Second)
-		const both, one = "qdisc cake dev wanbond0 root bandwidth 24776016bit overhead 30", "qdisc cake dev wanbond0 root bandwidth 19800000bit overhead 30"
-		if lines, _ := f.made["wanbond0"].told(); !w.has(both) || lines[0].Rate != 20_000_000 || lines[1].Rate != 5_000_000 {
+		const both, one = "qdisc cake dev wanbond0 root bandwidth 24775472bit overhead 30", "qdisc cake dev wanbond0 root bandwidth 19799696bit overhead 30"
+		if lines, _ := f.made["wanbond0"].told(); !w.has(both) || lines[0].Rate != 20_000_000-304 || lines[1].Rate != 5_000_000-240 {
 			t.Errorf("lines %+v, host\n%s", lines, w.host)
 		}
 		w.expect(1, "info shaper bond=wanbond0 kind=cake")
