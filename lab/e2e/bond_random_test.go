@@ -34,7 +34,7 @@ func TestRandomBond(t *testing.T) {
 			fresh := b.observed(t)
 			faults := b.faults(t)
 			random := rand.New(rand.NewPCG(uint64(seed), 5))
-			for range 4 {
+			for range 3 {
 				for range 1 + random.IntN(4) {
 					fault := faults[random.IntN(len(faults))]
 					l := b.Lines[random.IntN(len(b.Lines))]

@@ -99,10 +99,8 @@ func TestWeighted(t *testing.T) {
 		kill   bool  // the daemon, too
 	}{
 		{"4 to 1", []uneven{{0.8, near, false}, {0.2, near, false}}, []int{blackHoled, pulled}, false},
-		{"2 to 1, eBPF, unequal delays", []uneven{{0.6, near, true}, {0.3, far, true}}, []int{pulled, blackHoled}, true},
-		{"10 to 1, one of each", []uneven{{1, near, false}, {0.1, near, true}}, []int{endedByPADT, killedAC}, true},
-		{"three alike", []uneven{{0.3, near, false}, {0.3, near, true}, {0.3, far, false}}, []int{killedAC, slowed}, false},
-		{"four", []uneven{{0.4, near, true}, {0.2, near, false}, {0.2, far, true}, {0.1, near, false}}, []int{blackHoled, endedByPADT}, false},
+		{"2 to 1, eBPF, unequal delays", []uneven{{0.6, near, true}, {0.3, far, true}}, []int{slowed, killedAC}, true},
+		{"four, of each kind", []uneven{{1, near, false}, {0.4, far, true}, {0.2, near, false}, {0.1, far, true}}, []int{endedByPADT}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -205,7 +203,7 @@ func TestWeightedReload(t *testing.T) {
 	if out, err := w.linebond.Run("reload"); err != nil {
 		t.Fatalf("reload: %v: %s", err, out)
 	}
-	lab.Eventually(t, limit, func() error { return w.linebond.Logged("ppp-a rate 570000bit", "ppp-b rate 190000bit") })
+	lab.Eventually(t, limit, func() error { return w.linebond.Logged("ppp-a rate 569", "ppp-b rate 189") })
 	w.floods(t)
 	if again, err := w.linebond.Line("a"); err != nil || again.Session == nil || again.Session.ID != first.Session.ID {
 		t.Errorf("the session was not kept: %v: %+v, before %+v", err, again.Session, first.Session)

@@ -214,7 +214,7 @@ func TestWeighted(t *testing.T) {
 	w.wait("both lines", w.in(true, true))
 
 	// What the echoes tell of the lines' delays, of which the difference counts, is told to the program.
-	told := regexp.MustCompile(`ppp-l0 rate 19000000bit delay 0s overhead 22, ppp-l1 rate 4750000bit delay (9|10|11)(\.\d)?ms overhead 22`)
+	told := regexp.MustCompile(`ppp-l0 rate 18998860bit delay 0s overhead 22, ppp-l1 rate 4748860bit delay (9|10|11)(\.\d)?ms overhead 22`)
 	w.wait("the difference of delays", func(control.Bond) bool {
 		log, err := os.ReadFile(filepath.Join(w.dir, "log"))
 		return err == nil && told.Match(log)
