@@ -12,7 +12,11 @@ import (
 const SchedulerAlias = "linebond: a bond"
 
 // SchedulerPriority is that of the tc filters of a weighted bond: early, since what goes to another device by one before it is not heard.
-const SchedulerPriority = 1
+// SchedulerHandle tells them from others of the same priority.
+const (
+	SchedulerPriority = 1
+	SchedulerHandle   = 0x6c62 // "lb"
+)
 
 // Scheduler is what an eBPF scheduler is told: which lines the packets of a weighted bond's device go to, and what these carry. Observed, it
 // is one that this process has taken over, with what it was told last.
@@ -20,7 +24,7 @@ type Scheduler struct {
 	Device    string
 	DeadAfter time.Duration // a line that was sent something and has been silent for so long is passed over; 0: never
 	Patience  time.Duration // by which it may be silent for longer at most, while it is given more than its rate
-	Damaged   bool          // observed: somebody has undone what it needs on the host; to be told again puts that right
+	Damaged   bool          // observed: it did not take all that it was told, or somebody has undone what it needs: it is to be told again
 	Lines     []ScheduledLine
 }
 
@@ -31,7 +35,7 @@ type ScheduledLine struct {
 	Delay    time.Duration // one way; of all lines, only differences count
 	Overhead int           // bytes that the line adds to an IP packet
 	Cells    bool          // packet and overhead travel in ATM cells
-	Gone     bool          // observed: the device is there no more, or is another one of that name
+	Gone     bool          // observed: the line is not in: it has left by itself, or its device is there no more, or is another one of that name
 }
 
 // String gives e.g. "wanbond0 dead-after 3s: ppp-a rate 19000000bit delay 5ms overhead 34 atm, ppp-b rate 4750000bit delay 0s overhead 22".

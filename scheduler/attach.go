@@ -21,21 +21,33 @@ const (
 // The filters' place among those of others.
 const (
 	filterPriority = netstate.SchedulerPriority
-	filterHandle   = 0x6c62 // "lb"
+	filterHandle   = netstate.SchedulerHandle
 )
 
 // attach has a program run on what a device receives, in the place of an older one of ours, with no packet between them.
 func attach(h *netlink.Handle, index int, name string, program *ebpf.Program) error {
-	err := h.QdiscAdd(clsact(index))
-	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("adding the qdisc clsact (the kernel needs CONFIG_NET_SCH_INGRESS): %w", err)
+	if err := h.QdiscAdd(clsact(index)); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("adding the qdisc clsact%s: %w", needs(err, "CONFIG_NET_SCH_INGRESS"), err)
 	}
 	f := filter(index)
 	f.Fd, f.Name, f.DirectAction = program.FD(), name, true
-	if err := h.FilterReplace(f); err != nil {
-		return fmt.Errorf("adding the tc filter %s (the kernel needs CONFIG_NET_CLS_BPF): %w", name, err)
+	err := h.FilterReplace(f)
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("adding the tc filter %s: %w: is there another's filter of another protocol with the priority %d? Give that another one",
+			name, err, filterPriority)
+	}
+	if err != nil {
+		return fmt.Errorf("adding the tc filter %s%s: %w", name, needs(err, "CONFIG_NET_CLS_BPF"), err)
 	}
 	return nil
+}
+
+// needs is what to do about errors of a kernel that lacks something.
+func needs(err error, option string) string {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
+		return " (the kernel needs " + option + ")"
+	}
+	return ""
 }
 
 // detach removes our filter, and the qdisc if nobody has another filter in it. The device may be gone.

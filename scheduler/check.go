@@ -12,16 +12,19 @@ import (
 
 // Health is what a look at the host has found.
 type Health struct {
-	Lost   []string // lines that are in, whose devices are not: they are gone, or others of their names
+	In     []string // lines that are in, unless their devices are gone, or others of their names
 	Damage []string // what somebody has undone, and the next SetLines puts right: a clause each, for people
 }
 
 // Check looks whether what the bond needs on the host is there. Whether its pair is at all is for the caller to know.
 func (s *Scheduler) Check() (Health, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.host.Lock()
+	defer s.host.Unlock()
 	var found Health
-	err := errors.Join(s.checkPair(&found), s.checkLines(&found))
+	err := errClosed
+	if s.handle != nil {
+		err = errors.Join(s.checkPair(&found), s.checkLines(&found))
+	}
 	if err != nil {
 		return Health{}, fmt.Errorf("the bond %s: looking whether it is whole: %w", s.device, err)
 	}
@@ -37,12 +40,22 @@ func (s *Scheduler) checkPair(found *Health) error {
 		if err != nil {
 			return err
 		}
+		made, err := madeAddress(s.handle, now)
+		if err != nil {
+			return err
+		}
 		a := now.Attrs()
-		isPort := a.Index == s.port.Attrs().Index
+		port := a.Index == s.port.Attrs().Index
+		alias := bondAlias
+		if port {
+			alias = portAlias + s.device
+		}
 		for what, wrong := range map[string]bool{
+			"has lost its alias":                          a.Alias != alias,
+			"has an IPv6 address of the kernel's making":  made != nil,
 			"has ARP switched on":                         a.RawFlags&unix.IFF_NOARP == 0,
-			fmt.Sprint("has gso_max_segs ", a.GSOMaxSegs): !isPort && a.GSOMaxSegs != 1,
-			"is down": isPort && a.RawFlags&unix.IFF_UP == 0,
+			fmt.Sprint("has gso_max_segs ", a.GSOMaxSegs): !port && a.GSOMaxSegs != 1,
+			"is down": port && a.RawFlags&unix.IFF_UP == 0,
 		} {
 			if wrong {
 				found.Damage = append(found.Damage, a.Name+" "+what)
@@ -60,15 +73,17 @@ func (s *Scheduler) checkPair(found *Health) error {
 }
 
 func (s *Scheduler) checkLines(found *Health) error {
-	for i := range s.config.Lines {
-		l := &s.config.Lines[i]
+	s.mu.Lock()
+	lines := s.config.Lines
+	s.mu.Unlock()
+	for i := range lines {
+		l := &lines[i]
 		if l.Device == 0 {
 			continue
 		}
 		name := nameOf(l)
 		device, err := s.handle.LinkByName(name)
 		if errors.As(err, &netlink.LinkNotFoundError{}) || err == nil && device.Attrs().Index != int(l.Device) {
-			found.Lost = append(found.Lost, name)
 			continue
 		}
 		if err != nil {
@@ -82,6 +97,7 @@ func (s *Scheduler) checkLines(found *Health) error {
 			found.Damage = append(found.Damage, fmt.Sprintf("the tc filter %s of %s is missing", hearFilter, name))
 			delete(s.hearing, name)
 		}
+		found.In = append(found.In, name)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func Leftovers() ([]Leftover, error) {
 	var all []Leftover
 	for _, l := range links {
 		a := l.Attrs()
-		if name := bondOf(l); name != "" {
+		if isPort(l) {
 			all = append(all, Leftover{"ip link delete " + a.Name, func() error { return netlink.LinkDel(l) }})
 			continue
 		}
@@ -50,7 +50,7 @@ func Leftovers() ([]Leftover, error) {
 			return nil, fmt.Errorf("looking for what is left of weighted bonds on %s: %w", a.Name, err)
 		}
 		if ours {
-			command := fmt.Sprintf("tc filter delete dev %s ingress pref %d", a.Name, filterPriority)
+			command := fmt.Sprintf("tc filter delete dev %s ingress pref %d protocol all handle %#x bpf", a.Name, filterPriority, filterHandle)
 			all = append(all, Leftover{command, func() error { return detachAlone(a.Index) }})
 		}
 	}

@@ -35,6 +35,9 @@ type LineCounters struct {
 func (s *Scheduler) Counters() (Counters, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.handle == nil {
+		return Counters{}, fmt.Errorf("the bond %s: %w", s.device, errClosed)
+	}
 	var state model.State
 	var seen model.Stamps
 	if err := s.programs.State.LookupWithFlags(only, &state, ebpf.LookupLock); err != nil {

@@ -8,6 +8,7 @@
 //	Heard      an answer came on it
 //	Check      whether somebody has undone what is needed on the host
 //	Counters   what the program has counted
+//	Try        whether a bond can be had here
 //
 // How the choice is made is in package model; bpf/scheduler.c does the same in the kernel.
 //

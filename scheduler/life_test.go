@@ -158,7 +158,9 @@ func TestCleanup(t *testing.T) {
 		}
 		slices.Sort(commands)
 		want := []string{
-			"ip link delete wanbond0-port", "rm -r", "tc filter delete dev ppp-0 ingress pref 1", "tc filter delete dev ppp-1 ingress pref 1",
+			"ip link delete wanbond0-port", "rm -r",
+			"tc filter delete dev ppp-0 ingress pref 1 protocol all handle 0x6c62 bpf",
+			"tc filter delete dev ppp-1 ingress pref 1 protocol all handle 0x6c62 bpf",
 		}
 		if diff := cmp.Diff(want, commands); diff != "" {
 			t.Errorf("%s: leftovers (-want +got):\n%s", name, diff)
@@ -168,76 +170,6 @@ func TestCleanup(t *testing.T) {
 			t.Errorf("%s left something (-before +after):\n%s", name, diff)
 		}
 		w.open()
-	}
-}
-
-// With no line in, packets are dropped and counted; what is wrong is said.
-func TestRefusals(t *testing.T) {
-	w := newWorld(t, lineConfig{}, lineConfig{})
-	many := make([]Line, 17)
-	for i := range many {
-		many[i] = Line{Device: fmt.Sprintf("many-%d", i), Rate: 1e6}
-		w.router.sh("ip link add many-%d type ifb", i)
-	}
-	good := w.lines[0]
-	with := func(change func(*Line)) []Line {
-		l := good
-		change(&l)
-		return []Line{l}
-	}
-	for _, test := range []struct {
-		lines []Line
-		want  string
-	}{
-		{many, "the bond wanbond0: 17 lines: at most 16 can be in"},
-		{[]Line{good, good}, "the bond wanbond0: the line ppp-0 is named twice"},
-		{[]Line{{Device: "ppp-9", Rate: 1e6}}, "the bond wanbond0: the line ppp-9: Link not found"},
-		{with(func(l *Line) { l.Rate = 0 }), "the bond wanbond0: the line ppp-0: the rate of 0 bit/s is out of range: it must be from 1 kbit/s to 1 Tbit/s"},
-		{with(func(l *Line) { l.Delay = -time.Second }), "the bond wanbond0: the line ppp-0: the delay of -1s is out of range: it must be from 0s to 10s"},
-		{with(func(l *Line) { l.Overhead = 2000 }), "the bond wanbond0: the line ppp-0: the overhead of 2000 bytes is out of range: it must be from 0 to 1000"},
-	} {
-		if err := w.bond.SetLines(test.lines); err == nil || err.Error() != test.want {
-			t.Errorf("got  %v\nwant %s", err, test.want)
-		}
-	}
-	if c := w.counters(); len(c.Lines) != 2 {
-		t.Errorf("an error has changed the lines: %+v", c)
-	}
-	const mode = "the bond wanbond0: the cap of 0s is out of range: it must be from 1ms to 10s"
-	if err := w.bond.SetMode(Mode{}); err == nil || err.Error() != mode {
-		t.Errorf("got %v; want %s", err, mode)
-	}
-	must(t, w.bond.SetLines(many[:16]))
-	must(t, w.bond.SetLines(nil))
-	w.router.try("ping -c 1 -W 0.1 %s", server)
-	if c := w.counters(); c.NoLine != 1 || len(c.Lines) != 0 {
-		t.Errorf("%+v", c)
-	}
-}
-
-// A device that is not ours is left alone.
-func TestForeignDevice(t *testing.T) {
-	h := newHost(t)
-	h.sh("ip link add wanbond0 type veth peer other; ip link add ifb9 type ifb; ip link add wanbond1-port type ifb")
-	before := h.sh("ip -o link")
-	for device, want := range map[string]string{
-		"wanbond0": "the bond wanbond0: there is a device of that name that linebond did not make: give the bond another name, or `ip link delete wanbond0`: file exists",
-		"ifb9":     "the bond ifb9: there is a device of that name that linebond did not make: give the bond another name, or `ip link delete ifb9`: file exists",
-		"wanbond1": "the bond wanbond1: adding a veth pair (the kernel needs CONFIG_VETH): file exists",
-	} {
-		err := h.do(func() error {
-			_, err := Open(device, mtu)
-			return err
-		})
-		if err == nil || err.Error() != want {
-			t.Errorf("got  %v\nwant %s", err, want)
-		}
-	}
-	if diff := cmp.Diff(before, h.sh("ip -o link")); diff != "" {
-		t.Errorf("devices (-before +after):\n%s", diff)
-	}
-	if files, err := filepath.Glob(fileSystem + "/linebond/*/wanbond1"); len(files) != 0 || err != nil {
-		t.Errorf("pinned maps stay: %v, %v", files, err)
 	}
 }
 

@@ -23,11 +23,12 @@ type Line struct {
 	Cells    bool          // packet and overhead travel in ATM cells, 53 bytes for 48
 }
 
-// SetLines says which lines are in, and puts right what Check has found damaged. Those that were in and are not named leave; others stay as they are, with their backlogs. On an
-// error about a line nothing has changed. With no line at all, packets are dropped and counted.
+// SetLines says which lines are in, and puts right what Check has found damaged. Those that were in and are not named leave; others stay
+// as they are, with their backlogs. An error about a line keeps that line out, and no other: Counters tells which are in. With no line at
+// all, packets are dropped and counted.
 func (s *Scheduler) SetLines(lines []Line) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.host.Lock()
+	defer s.host.Unlock()
 	if err := s.setLines(lines); err != nil {
 		return fmt.Errorf("the bond %s: %w", s.device, err)
 	}
@@ -35,47 +36,70 @@ func (s *Scheduler) SetLines(lines []Line) error {
 }
 
 func (s *Scheduler) setLines(lines []Line) error {
-	indexes := map[string]int{}
-	for _, l := range lines {
-		if _, twice := indexes[l.Device]; twice {
-			return fmt.Errorf("the line %s is named twice", l.Device)
-		}
-		found, err := s.handle.LinkByName(l.Device)
-		if err != nil {
-			return fmt.Errorf("the line %s: %w", l.Device, err)
-		}
-		indexes[l.Device] = found.Attrs().Index
+	if s.handle == nil {
+		return errClosed
 	}
-	lines = slices.DeleteFunc(slices.Clone(lines), func(l Line) bool { return s.left[l.Device] == indexes[l.Device] })
-	maps.DeleteFunc(indexes, func(device string, index int) bool { return s.left[device] == index })
-	next, err := arrange(s.config, lines, indexes)
+	indexes := map[string]int{} // of the devices of lines that can be in
+	var ready []Line
+	var errs []error
+	for _, l := range lines {
+		if err := s.prepare(l.Device, indexes); err != nil {
+			errs = append(errs, fmt.Errorf("the line %s: %w", l.Device, err))
+			continue
+		}
+		ready = append(ready, l)
+	}
+	before, unplaced, err := s.admit(ready, indexes)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	if !s.whole {
+		err = configurePair(s.handle, s.bond, s.port)
+		s.whole = err == nil
+	}
+	errs = append(errs, unplaced, err, s.run(), s.unhear(before, indexes))
+	s.settled = true
+	return errors.Join(errs...)
+}
+
+// prepare has hear run on a line's device, and adds its index, unless the line has left for good.
+func (s *Scheduler) prepare(device string, indexes map[string]int) error {
+	if _, twice := indexes[device]; twice {
+		return errors.New("it is named twice")
+	}
+	found, err := s.handle.LinkByName(device)
 	if err != nil {
 		return err
 	}
-	for device, index := range indexes {
-		if s.hearing[device] == index {
-			continue
-		}
+	index := found.Attrs().Index
+	if s.hasLeft(device, index) {
+		return nil
+	}
+	if s.hearing[device] != index {
 		if err := attach(s.handle, index, hearFilter, s.programs.Hear); err != nil {
-			return fmt.Errorf("the line %s: %w", device, err)
+			return err
 		}
 		s.hearing[device] = index
 	}
-	before := s.config
-	if err := s.write(next); err != nil {
-		return err
-	}
-	if !s.whole {
-		if err := configurePair(s.handle, s.bond, s.port); err != nil {
-			return err
-		}
-		s.whole = true
-	}
-	if err := s.run(); err != nil {
-		return err
-	}
-	s.settled = true
-	return s.unhear(before, indexes)
+	indexes[device] = index
+	return nil
+}
+
+func (s *Scheduler) hasLeft(device string, index int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left[device] == index
+}
+
+// admit tells the programs which lines are in. Indexes keeps those of the lines that are. It returns what was before, and which lines have
+// no place.
+func (s *Scheduler) admit(lines []Line, indexes map[string]int) (before model.Config, unplaced, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(indexes, func(device string, index int) bool { return s.left[device] == index }) // meanwhile
+	before = s.config
+	next, unplaced := arrange(before, lines, indexes)
+	return before, unplaced, s.write(next)
 }
 
 // Leave has a line leave, at once and for good: SetLines passes it over until its name is another device's. It is for a session that is
@@ -84,7 +108,7 @@ func (s *Scheduler) Leave(device string) (was bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place := placeOf(&s.config, device)
-	if place < 0 {
+	if place < 0 || s.handle == nil {
 		return false, nil
 	}
 	next := s.config
@@ -134,29 +158,44 @@ func (s *Scheduler) unhear(before model.Config, in map[string]int) error {
 	return errors.Join(errs...)
 }
 
-// arrange gives each line a place: the one that it has, else the first free one. A line that was not in, or has another device than
-// before, gets a new epoch.
-func arrange(before model.Config, lines []Line, indexes map[string]int) (model.Config, error) {
-	if len(lines) > model.MaxLines {
-		return before, fmt.Errorf("%d lines: at most %d can be in", len(lines), model.MaxLines)
-	}
-	next := before
+// arrange gives each line that has an index a place: the one that it has, else the first free one. A line that was not in, or has another
+// device than before, gets a new epoch. One that cannot have a place loses its index.
+func arrange(before model.Config, lines []Line, indexes map[string]int) (next model.Config, unplaced error) {
+	next = before
 	for i, l := range before.Lines {
 		if _, stays := indexes[nameOf(&l)]; !stays {
 			next.Lines[i] = model.Line{Epoch: l.Epoch}
 		}
 	}
 	for _, l := range lines {
-		place := placeOf(&next, l.Device)
-		if place < 0 {
-			place = placeOf(&next, "") // there is one: lines have been counted
+		index, ok := indexes[l.Device]
+		if !ok {
+			continue
 		}
-		if err := l.encode(&next.Lines[place], indexes[l.Device]); err != nil {
-			return before, fmt.Errorf("the line %s: %w", l.Device, err)
+		if err := l.enter(&next, index); err != nil {
+			unplaced = errors.Join(unplaced, fmt.Errorf("the line %s: %w", l.Device, err))
+			delete(indexes, l.Device)
 		}
 	}
 	next.Count = places(&next)
-	return next, nil
+	return next, unplaced
+}
+
+// enter gives a line a place, or takes its own away.
+func (l Line) enter(c *model.Config, index int) error {
+	place := placeOf(c, l.Device)
+	if place < 0 {
+		place = placeOf(c, "")
+	}
+	if place < 0 {
+		return fmt.Errorf("at most %d lines can be in", model.MaxLines)
+	}
+	at := &c.Lines[place]
+	err := l.encode(at, index)
+	if err != nil {
+		*at = model.Line{Epoch: at.Epoch}
+	}
+	return err
 }
 
 // encode writes a line to its place.
@@ -213,7 +252,7 @@ func (s *Scheduler) Echoed(device string) error {
 // stamp writes a time for a line that is in.
 func (s *Scheduler) stamp(device string, array uintptr, at uint64) error {
 	place := placeOf(&s.config, device)
-	if place < 0 {
+	if place < 0 || s.handle == nil {
 		return nil // it has left
 	}
 	const size = 8

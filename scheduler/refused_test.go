@@ -2,9 +2,11 @@ package scheduler
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,4 +69,24 @@ func TestRefused(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// What passes by itself is no refusal: the next Open may succeed.
+func TestPassing(t *testing.T) {
+	rejected := func(err error) error { return fmt.Errorf("loading: %w", &ebpf.VerifierError{Cause: err}) }
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{unix.EMFILE, false}, {unix.ENFILE, false}, {unix.ENOBUFS, false}, {unix.EINTR, false}, {unix.EAGAIN, false}, {unix.EBUSY, false},
+		{unix.ENOSPC, false}, {unix.EINVAL, false}, {unix.ENOMEM, false}, {unix.EEXIST, false}, {unix.ENODEV, false}, {nil, false},
+		{rejected(unix.ENOMEM), false}, {rejected(unix.EAGAIN), false}, {errors.New("unknown"), false},
+		{unix.EPERM, true}, {unix.EACCES, true}, {unix.ENOSYS, true}, {unix.EOPNOTSUPP, true}, {unix.ENOENT, true}, {unix.Errno(524), true},
+		{ebpf.ErrNotSupported, true}, {rejected(unix.EINVAL), true}, {rejected(unix.EACCES), true}, {rejected(unix.E2BIG), true},
+	} {
+		err := refused(test.err)
+		if got := errors.Is(err, ErrRefused); got != test.want || !errors.Is(err, test.err) {
+			t.Errorf("%v: refused %v; %v", test.err, got, err)
+		}
+	}
 }

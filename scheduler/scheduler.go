@@ -27,28 +27,48 @@ type Scheduler struct {
 	unpinned error
 	adopted  bool
 
-	mu       sync.Mutex // of all below
 	programs programsObjects
 	choose   ebpf.ProgramID
 	hear     ebpf.ProgramID
 	stamps   *ebpf.Memory
-	config   model.Config
-	settled  bool              // SetLines has succeeded before
-	whole    bool              // the pair is configured
-	running  bool              // choose is attached
-	hearing  map[string]int    // devices, by name, to which hear is attached: their indexes
-	left     map[string]int    // devices, by name, of lines that have left for good: their indexes
-	echoed   map[string]uint64 // lines, by name: when they were sent the last echo request
+
+	// To close takes both locks, host first.
+	host    sync.Mutex     // of what takes its time: of the handle, and of
+	settled bool           // SetLines has been called before
+	whole   bool           // the pair is configured
+	running bool           // choose is attached
+	hearing map[string]int // devices, by name, to which hear is attached: their indexes
+
+	mu     sync.Mutex // of what the programs are told: nobody waits for the host with it
+	config model.Config
+	left   map[string]int    // devices, by name, of lines that have left for good: their indexes
+	echoed map[string]uint64 // lines, by name: when they were sent the last echo request
 }
+
+// errClosed is of a Scheduler that has let go of its bond: it has no handle.
+var errClosed = errors.New("its scheduler is closed")
 
 // Open makes a bond of this name in the calling thread's network namespace, or takes over the one that is there. A new one has no lines,
 // and its device is down. The MTU, which is the least of the lines', is for a new one. See ErrRefused.
 func Open(device string, mtu int) (*Scheduler, error) {
-	s := &Scheduler{device: device, hearing: map[string]int{}, left: map[string]int{}, echoed: map[string]uint64{}}
+	directory, unpinned := pinDirectory()
+	s := &Scheduler{device: device, unpinned: unpinned, hearing: map[string]int{}, left: map[string]int{}, echoed: map[string]uint64{}}
+	if unpinned == nil {
+		s.pins = filepath.Join(directory, device)
+	}
 	if err := s.open(mtu); err != nil {
 		return nil, fmt.Errorf("the bond %s: %w", device, errors.Join(err, s.Close()))
 	}
 	return s, nil
+}
+
+// Try makes a bond in the calling thread's network namespace, and takes it away again. It pins nothing. See ErrRefused.
+func Try(device string, mtu int) error {
+	s := &Scheduler{device: device}
+	if err := s.open(mtu); err != nil {
+		return fmt.Errorf("the bond %s: %w", device, errors.Join(err, s.Close()))
+	}
+	return s.Remove()
 }
 
 func (s *Scheduler) open(mtu int) (err error) {
@@ -59,19 +79,15 @@ func (s *Scheduler) open(mtu int) (err error) {
 	if s.bond, s.port, found, err = findPair(s.handle, s.device); err != nil {
 		return err
 	}
-	var directory string
-	if directory, s.unpinned = pinDirectory(); s.unpinned == nil {
-		s.pins = filepath.Join(directory, s.device)
-	}
 	if err := s.load(found); err != nil {
 		return err
 	}
-	if !found {
-		if err := s.create(mtu); err != nil {
-			return errors.Join(refused(err), s.deletePair())
-		}
+	if found {
+		err = configurePair(s.handle, s.bond, s.port)
+	} else if err = s.create(mtu); err != nil {
+		err = errors.Join(refused(err), s.deletePair())
 	}
-	if err := configurePair(s.handle, s.bond, s.port); err != nil {
+	if err != nil {
 		return err
 	}
 	s.whole = true
@@ -87,6 +103,9 @@ func (s *Scheduler) open(mtu int) (err error) {
 // create makes a new bond's pair, and has choose run: if the kernel cannot have filters on devices, we want to know before there are lines.
 func (s *Scheduler) create(mtu int) (err error) {
 	if s.bond, s.port, err = addPair(s.handle, s.device, mtu); err != nil {
+		return err
+	}
+	if err := configurePair(s.handle, s.bond, s.port); err != nil {
 		return err
 	}
 	return s.run()
@@ -180,6 +199,9 @@ func (m Mode) encode(c *model.Config) (err error) {
 
 // write gives the programs a configuration.
 func (s *Scheduler) write(c model.Config) error {
+	if s.handle == nil {
+		return errClosed
+	}
 	if err := s.programs.Config.Put(only, c); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
@@ -199,8 +221,10 @@ func (s *Scheduler) run() error {
 	return nil
 }
 
-// Close lets go of the bond, which goes on by itself.
+// Close lets go of the bond, which goes on by itself. Afterwards Leave, Heard and Echoed do nothing, and all else is an error.
 func (s *Scheduler) Close() error {
+	s.host.Lock()
+	defer s.host.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.handle == nil {
@@ -225,7 +249,7 @@ func (s *Scheduler) Remove() error {
 
 // deletePair deletes the bond device and its port. They may be gone.
 func (s *Scheduler) deletePair() error {
-	if s.port == nil {
+	if s.port == nil || s.handle == nil {
 		return nil
 	}
 	if err := s.handle.LinkDel(s.port); err != nil && !gone(err) {
