@@ -59,6 +59,10 @@ func (f *daemonFile) checkBonds() {
 			b.failKey("bond.device", "%s is the device of the bond in line %d already", b.Device, first.line("bond"))
 			continue
 		}
+		if i := slices.IndexFunc(f.Bonds, func(o Bond) bool { return isPair(o.Device, b.Device) }); i >= 0 {
+			b.failKey("bond.device", "of %s and %s one is what is made beside the other; give one of the two another name", f.Bonds[i].Device, b.Device)
+			continue
+		}
 		devices[b.Device] = b
 		for _, p := range b.Addresses {
 			if !isBlock(p) {
@@ -196,14 +200,22 @@ func (b *bondTable) checkRates(own []*lineFile) {
 	if 10*fast.Upload <= 13*slow.Upload {
 		return
 	}
-	total := slow.Upload * Rate(len(rated))
+	total, sum := slow.Upload*Rate(len(rated)), Rate(0)
+	for _, l := range rated {
+		sum += l.Upload
+	}
 	hint := ""
-	if total <= fast.Upload {
+	switch part := total * 100 / fast.Upload; {
+	case part == 50:
+		hint = ", half of what " + fast.Name + " carries alone"
+	case part < 100:
+		hint = fmt.Sprintf(", %d%% of what %s carries alone", part, fast.Name)
+	case total == fast.Upload:
 		hint = ", no more than " + fast.Name + " alone"
 	}
 	b.warnKey("bond", "TEQL gives each line of %s as many packets as the others: "+
-		"with upload %s of %s and %s of %s the %d lines carry %s together%s",
-		b.Device, fast.Upload, fast.Name, slow.Upload, slow.Name, len(rated), total, hint)
+		`with upload %s of %s and %s of %s the %d lines carry %s together%s; mode = "weighted" carries %s`,
+		b.Device, fast.Upload, fast.Name, slow.Upload, slow.Name, len(rated), total, hint, sum)
 }
 
 // checkDataplanes warns of lines that TEQL takes not together: a device of the

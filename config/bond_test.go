@@ -63,11 +63,17 @@ func TestBondsAndLines(t *testing.T) {
 			"lines.d/a.toml:5:7: " + noValue}},
 		{"rates of 4 to 1", bond, "upload = '20mbit'", "upload = '5mbit'", "", "a:teql0 b:teql0 c:teql0", []string{
 			"linebond.toml:1:2: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
-				"with upload 20 Mbit/s of a and 5 Mbit/s of b the 2 lines carry 10 Mbit/s together, no more than a alone"}},
+				"with upload 20 Mbit/s of a and 5 Mbit/s of b the 2 lines carry 10 Mbit/s together, half of what a carries alone; mode = \"weighted\" carries 25 Mbit/s"}},
 		{"three rates", two, "upload = '900kbit'", "upload = '1.5mbit'", "upload = '1mbit'\nbond = 'teql0'", "a:teql0 b:teql0 c:teql0", []string{
 			"linebond.toml:1:3: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
-				"with upload 1.5 Mbit/s of b and 900 kbit/s of a the 3 lines carry 2.7 Mbit/s together",
+				"with upload 1.5 Mbit/s of b and 900 kbit/s of a the 3 lines carry 2.7 Mbit/s together; mode = \"weighted\" carries 3.4 Mbit/s",
 			`linebond.toml:3:3: warning: bond: teql1 has no line; write bond = "teql1" in the file of each that belongs to it`}},
+		{"rates of 2 to 1", bond, "upload = '20mbit'", "upload = '10mbit'", "bond = 'none'", "a:teql0 b:teql0 c:", []string{
+			"linebond.toml:1:2: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
+				"with upload 20 Mbit/s of a and 10 Mbit/s of b the 2 lines carry 20 Mbit/s together, no more than a alone; mode = \"weighted\" carries 30 Mbit/s"}},
+		{"rates of which one is very low", bond, "upload = '20mbit'", "upload = '20mbit'", "upload = '1mbit'", "a:teql0 b:teql0 c:teql0", []string{
+			"linebond.toml:1:2: warning: bond: TEQL gives each line of teql0 as many packets as the others: " +
+				"with upload 20 Mbit/s of b and 1 Mbit/s of c the 3 lines carry 3 Mbit/s together, 15% of what b carries alone; mode = \"weighted\" carries 41 Mbit/s"}},
 		{"rates of 1.3 to 1", bond, "upload = '13mbit'", "upload = '10mbit'", "", "a:teql0 b:teql0 c:teql0", nil},
 		{"rates that do not count", bond, "upload = '20mbit'", "upload = '5mbit'\nfallback = true", "upload = '1mbit'\nenabled = false", "a:teql0 b:teql0 c:teql0", nil},
 		{"eBPF beside auto", bond, "dataplane = 'ebpf'", "", "dataplane = 'ebpf'", "a:teql0 b:teql0 c:teql0", []string{
@@ -92,6 +98,22 @@ func TestBondsAndLines(t *testing.T) {
 		{"weighted, by a name of its own", "[[bond]]\nmode = 'weighted'\ndevice = 'both'\n[[bond]]\nmode = 'teql'\nmetric = 7", "upload = '20mbit'", "bond = 'teql0'", "upload = '64kbit'", "a:both b:teql0 c:both", nil},
 		{"what does not go with weighted", "[bond]\nmode = 'weighted'\ndevice = 'teql0'", "upload = '1mbit'", "", "", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
 			`linebond.toml:3:1: bond.device: teql0 is a device of the kernel's TEQL; with mode "weighted" linebond makes one of its own: leave this out, and it is called wanbond0`}},
+		{"a name that is none, for weighted", "[bond]\nmode = 'weighted'\ndevice = 'a b'", "upload = '1mbit'", "bond = 'none'", "upload = '1mbit'", "a:wanbond0 b: c:wanbond0", []string{
+			`linebond.toml:3:10: bond.device: 'a b' is no name of a network device; allowed: 1 to 15 letters, digits and signs other than / : %`}},
+		{"a name that is too long, for weighted", "[bond]\nmode = 'weighted'\ndevice = 'wanbond0wanbond0wanbond0'", "upload = '1mbit'", "bond = 'none'", "upload = '1mbit'", "a:wanbond0 b: c:wanbond0", []string{
+			`linebond.toml:3:10: bond.device: 'wanbond0wanbond0wanbond0' is no name of a network device; allowed: 1 to 15 letters, digits and signs other than / : %`}},
+		{"a name of nothing, for weighted and TEQL", "[[bond]]\nmode = 'weighted'\ndevice = ''\n[[bond]]\nmode = 'teql'\nmetric = 7\ndevice = ''", "upload = '1mbit'", "bond = 'teql0'", "upload = '1mbit'", "a:wanbond0 b:teql0 c:wanbond0", []string{
+			`linebond.toml:3:10: bond.device: '' is no name of a network device; allowed: 1 to 15 letters, digits and signs other than / : %`,
+			`linebond.toml:7:10: bond.device: '' is no name of a network device; allowed: 1 to 15 letters, digits and signs other than / : %`}},
+		{"no device for weighted", "[bond]\nmode = 'weighted'\ndevice = 'all'", "upload = '1mbit'", "bond = 'none'", "upload = '1mbit'", "a:wanbond0 b: c:wanbond0", []string{
+			`linebond.toml:3:1: bond.device: all means something else to the kernel, or in a line's file; leave this out, and it is called wanbond0`}},
+		{"a name that means no bond, for weighted", "[bond]\nmode = 'weighted'\ndevice = 'none'", "upload = '1mbit'", "bond = 'none'", "upload = '1mbit'", "a:wanbond0 b: c:wanbond0", []string{
+			`linebond.toml:3:1: bond.device: none means something else to the kernel, or in a line's file; leave this out, and it is called wanbond0`}},
+		{"the other end of a weighted bond's device", "[[bond]]\nmode = 'weighted'\n[[bond]]\nmode = 'weighted'\ndevice = 'wanbond0-port'\nmetric = 7", "upload = '1mbit'", "upload = '1mbit'", "upload = '1mbit'\nbond = 'wanbond0-port'", "a:wanbond0 b:wanbond0 c:", []string{
+			`linebond.toml:5:1: bond.device: of wanbond0 and wanbond0-port one is what is made beside the other; give one of the two another name`}},
+		{"echoes of weighted lines", "[bond]\nmode = 'weighted'", "upload = '1mbit'\nkeepalive.interval = '100ms'", "upload = '1mbit'\nkeepalive.interval = '201ms'", "upload = '1mbit'\nkeepalive.interval = '200ms'", "a:wanbond0 b:wanbond0 c:wanbond0", []string{
+			"linebond.toml:1:2: warning: bond: all lines of wanbond0 are waited for as long as b, with keepalive.interval 201ms, before they are passed over; a asks every 100ms: give them the same"}},
+		{"echoes at almost the same interval", "[bond]\nmode = 'weighted'", "upload = '1mbit'\nkeepalive.interval = '100ms'", "upload = '1mbit'\nkeepalive.interval = '200ms'", "upload = '1mbit'\nkeepalive.interval = '9s'\nenabled = false", "a:wanbond0 b:wanbond0 c:wanbond0", nil},
 		{"shaping without rates of a line", "[bond]\nmode = 'teql'\nshaping = 'cake'", "", "", "", "a:teql0 b:teql0 c:teql0", []string{
 			`linebond.toml:3:1: bond.shaping: "cake" goes with mode "weighted" alone; leave this out`}},
 		{"rates that are none, for weighted", "[bond]\nmode = 'weighted'", "upload = '0mbit'", "upload = '63kbit'", "upload = '1tbit'", "", []string{

@@ -140,6 +140,45 @@ func TestParseRate(t *testing.T) {
 	}
 }
 
+// What looks like a rate in another notation is told by that of the file, and what is one may be meant otherwise.
+func TestMeantRate(t *testing.T) {
+	const none = `; allowed: a rate such as "18.5mbit" (Mbit/s) or "2MBps" (Mbyte/s), or "auto"`
+	for text, want := range map[string]string{
+		`"5"`:          `"5" is no rate; did you mean "5mbit"?`,
+		`5`:            `5 is no rate; did you mean "5mbit"?`,
+		`5.5`:          `5.5 is no rate; did you mean "5.5mbit"?`,
+		`"5,5 Mbit/s"`: `"5,5 Mbit/s" is no rate; did you mean "5.5mbit"?`,
+		`"5mbit/s"`:    `"5mbit/s" is no rate; did you mean "5mbit"?`,
+		`"5 mbits"`:    `"5 mbits" is no rate; did you mean "5mbit"?`,
+		`"300K"`:       `"300K" is no rate; did you mean "300kbit"?`,
+		`"Auto"`:       `"Auto" is no rate; did you mean "auto"?`,
+		`"5mb"`:        `"5mb" is out of range or no rate` + none,
+		`"0mbit"`:      `"0mbit" is out of range or no rate` + none,
+		`"0"`:          `"0" is out of range or no rate` + none,
+		`""`:           `"" is out of range or no rate` + none,
+		`-5`:           `must be` + strings.TrimPrefix(none, "; allowed:") + `, not a whole number`,
+		`true`:         `must be` + strings.TrimPrefix(none, "; allowed:") + `, not true or false`,
+		`[]`:           `must be` + strings.TrimPrefix(none, "; allowed:") + `, not a list`,
+	} {
+		expect(t, etc(map[string]string{"lines.d/a.toml": "interface = 'eth1'\n" + minimal + "upload = " + text}), "lines.d/a.toml:4:10: upload: "+want)
+	}
+	for text, want := range map[string]string{
+		`"5mbps"`:   `"5mbps" counts bytes, and is 40 Mbit/s; for 5 Mbit/s write "5mbit"`,
+		`"5Mbps"`:   `"5Mbps" counts bytes, and is 40 Mbit/s; for 5 Mbit/s write "5Mbit"`,
+		`"8kibps"`:  `"8kibps" counts bytes, and is 65.54 kbit/s; for 8.192 kbit/s write "8kibit"`,
+		`"0.1bps"`:  "",
+		`"5MBps"`:   "",
+		`"5mbit"`:   "",
+		`"0.5Mbit"`: "",
+	} {
+		var problems []string
+		if want != "" {
+			problems = append(problems, "lines.d/a.toml:4:12: warning: download: "+want)
+		}
+		expect(t, etc(map[string]string{"lines.d/a.toml": "interface = 'eth1'\n" + minimal + "download = " + text}), problems...)
+	}
+}
+
 func TestNearest(t *testing.T) {
 	tests := []struct{ name, want string }{
 		{"usrename", "username"},         // two letters changed places

@@ -44,6 +44,7 @@ func (f *daemonFile) keys() ([]key, map[string]listed) {
 
 // read fills the Config. Of the bonds and forwards it gets what can be used.
 func (f *daemonFile) read() {
+	f.doc.others = lineKeys(&lineFile{})
 	f.doc.read(f.keys())
 	if d := f.doc; d.given("lan.nat") && !d.given("lan.interfaces") && !d.meant["lan.interfaces"] && !d.broken {
 		d.warnKey("lan.nat", "has no effect without lan.interfaces, whose packets it is about")

@@ -253,6 +253,16 @@ func TestBadDaemon(t *testing.T) {
 			"3:1: forward.to: has a port, but forward.port is a range; write the address alone, each port stays as it is"}},
 		{forward + "port = '80-90'\n" + forward + "port = 90\nprotocol = ['udp', 'tcp']\n" + forward + "port = 91\n" + forward + "port = 80\nprotocol = 'udp'", []string{
 			"6:1: forward.port: tcp port 90 is forwarded in line 3 already"}},
+		// What belongs elsewhere.
+		{"vlan = 7\nmtu = x\ndownload = '1mbit'\n[bond]\nmode = 'teql'\nusername = 'u'", []string{
+			"1:1: unknown key; vlan belongs into the file of the line, lines.d/NAME.toml",
+			"2:7: " + noValue,
+			"3:1: unknown key; download belongs into the file of the line, lines.d/NAME.toml",
+			"6:1: unknown key; username belongs into the file of the line, lines.d/NAME.toml"}},
+		{"metrik = 7\n[bond]\nmode = 'teql'\nupload = '1mbit'\n[host]\nmetric = 7", []string{
+			"1:1: metrik: unknown key; did you mean bond.metric?",
+			"4:1: bond.upload: unknown key; upload belongs into the file of the line, lines.d/NAME.toml",
+			"6:1: host.metric: unknown key; did you mean bond.metric?"}},
 	}
 	for _, test := range tests {
 		var want []string

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -27,6 +28,7 @@ type document struct {
 	data     []byte
 	keys     []key
 	lists    map[string]listed // tables that may be given more than once
+	others   []key             // of the other kind of file
 	problems []Problem
 	prefix   []string            // of the keys below a [header]
 	skip     bool                // below a header that was refused
@@ -184,16 +186,30 @@ func (d *document) unknown(parts []string, offset int, what string) {
 	if len(parts) > 1 {
 		table = keyName(parts[:len(parts)-1]) + "."
 	}
-	near := cmp.Or(nearest(name, d.keys), nearest(last, d.keys))
+	slip := nearest(name, d.keys)
+	near := cmp.Or(slip, nearest(last, d.keys))
 	if _, ok := d.find(last); ok {
 		d.meant[last] = true
 		d.fail(offset, shown, "unknown %s; %s stands above the first [table]", what, last)
+	} else if k, ok := d.foreign(last); ok && (table == "" || slip == "") {
+		d.fail(offset, shown, "unknown %s; %s belongs into the file of the line, lines.d/NAME.toml", what, k.name)
 	} else if near != "" {
 		d.sectionOf(near).meant[near] = true
 		d.fail(offset, shown, "unknown %s; did you mean %s?", what, near)
 	} else {
 		d.fail(offset, shown, "unknown %s; allowed: %s", what, d.names(table))
 	}
+}
+
+// foreign returns the key of the other kind of file that has this name, if no
+// key of a table here ends in it.
+func (d *document) foreign(name string) (key, bool) {
+	here := func(k key) bool { return strings.HasSuffix(k.name, "."+name) }
+	i := slices.IndexFunc(d.others, func(k key) bool { return k.name == name })
+	if i < 0 || slices.ContainsFunc(d.keys, here) {
+		return key{}, false
+	}
+	return d.others[i], true
 }
 
 // openTable notes that a table was given; TOML allows that once, except for

@@ -70,7 +70,7 @@ host_uniq = "0A1b"
 mtu = 1_492
 keepalive = { interval = "500ms", failures = 10 }
 upload = "18.5mbit"
-download = "2mbps"
+download = "2MBps"
 enabled = false
 ipv6 = false
 default_route = false

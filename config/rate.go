@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // Rate is a data rate in bits per second; 0 means not said.
@@ -36,6 +38,76 @@ func parseRate(s string) (Rate, bool) {
 		return 0, false
 	}
 	return Rate(bits), true
+}
+
+// auto is what upload says of a rate that is to be learned.
+const auto = "auto"
+
+const allowedRates = `a rate such as "18.5mbit" (Mbit/s) or "2MBps" (Mbyte/s)`
+
+// rate takes a data rate.
+func rate(v value) (Rate, bool) { return rateOr(v, "") }
+
+// upload takes a data rate, or 0 for one that is to be learned.
+func upload(v value) (Rate, bool) { return rateOr(v, auto) }
+
+// rateOr takes a data rate, or a word, for which it returns 0. It warns of bps in
+// small letters, which tc takes for bytes and most people for bits.
+func rateOr(v value, other string) (Rate, bool) {
+	allowed, s := allowedRates, string(v.node.Data)
+	if other != "" {
+		allowed += `, or "` + other + `"`
+	}
+	if meant := meantRate(s, other); meant != "" {
+		v.suggest("is no rate", meant)
+		return 0, false
+	}
+	if !v.is(unstable.String, allowed) {
+		return 0, false
+	}
+	r, ok := parseRate(s)
+	switch {
+	case ok:
+	case other != "" && s == other:
+		return 0, true
+	default:
+		v.refuse("is out of range or no rate", allowed)
+		return 0, false
+	}
+	if bits, bytes := strings.CutSuffix(s, "bps"); bytes {
+		if meant, ok := parseRate(bits + "bit"); ok {
+			v.warn("%s counts bytes, and is %s; for %s write %q", v.shown(), r, meant, bits+"bit")
+		}
+	}
+	return r, true
+}
+
+// meantRate returns the rate, or the other word, that a text was probably meant
+// to be, or "" if there is none, or it is one. A number alone is in Mbit/s, as
+// providers tell it. Whether mb means bits or bytes cannot be told.
+func meantRate(s, other string) string {
+	if _, ok := parseRate(s); ok || s == other {
+		return ""
+	}
+	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
+	if s == other {
+		return other
+	}
+	s = strings.ReplaceAll(strings.TrimSuffix(s, "/s"), ",", ".")
+	unit := strings.TrimLeft(s, "0123456789.")
+	meant := s
+	switch unit {
+	case "":
+		meant += "mbit"
+	case "k", "m", "g":
+		meant += "bit"
+	default:
+		meant = strings.TrimSuffix(s, "s")
+	}
+	if _, ok := parseRate(meant); !ok {
+		return ""
+	}
+	return meant
 }
 
 // String gives the rate as people write it, e.g. 18.5 Mbit/s.

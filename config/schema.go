@@ -46,7 +46,10 @@ func daemonKeys(c *Config) []key {
 func bondKeys(b *Bond) []key {
 	return []key{
 		{name: "bond.mode", set: into(&b.Mode, bondMode)},
-		{name: "bond.device", set: into(&b.Device, linuxName)},
+		{name: "bond.device", set: func(v value) {
+			b.Device = "" // one that is no name is not the default, either: it has been told
+			into(&b.Device, linuxName)(v)
+		}},
 		{name: "bond.addresses", set: into(&b.Addresses, list(0, maxAddresses, "addresses", prefix))},
 		{name: "bond.line_addresses", set: into(&b.LineAddresses, choice("keep", "remove"))},
 		{name: "bond.default_route", truth: true, set: into(&b.DefaultRoute, boolean)},

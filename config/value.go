@@ -41,6 +41,17 @@ func (v value) fail(format string, args ...any) {
 	v.doc.fail(v.offset, v.key.name, format, args...)
 }
 
+// warn is fail for what does not keep the file from being used.
+func (v value) warn(format string, args ...any) {
+	v.fail(format, args...)
+	v.doc.problems[len(v.doc.problems)-1].Warning = true
+}
+
+// suggest says that the value is none of those that are allowed, but near to one.
+func (v value) suggest(problem, meant string) {
+	v.fail("%s %s; did you mean %q?", v.shown(), problem, meant)
+}
+
 // refuse says that the value is not among those that are allowed.
 func (v value) refuse(problem, allowed string) {
 	v.fail("%s %s; allowed: %s", v.shown(), problem, allowed)
@@ -262,16 +273,3 @@ func duration(least, most time.Duration) parser[time.Duration] {
 		return t, err == nil && least <= t && t <= most
 	})
 }
-
-// rate takes a data rate.
-var rate = word("a rate from "+allowedRates, "is out of range or no rate", allowedRates, parseRate)
-
-// upload takes a data rate, or 0 for one that is to be learned.
-var upload = word("a rate from "+allowedRates+`, or "auto"`, "is out of range or no rate", allowedRates+`, or "auto"`, func(s string) (Rate, bool) {
-	if s == "auto" {
-		return 0, true
-	}
-	return parseRate(s)
-})
-
-const allowedRates = `"1bit" to "1000tbit", such as "18.5mbit" (Mbit/s) or "2mbps" (Mbyte/s)`

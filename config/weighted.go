@@ -1,14 +1,24 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // weightedDevice is the device of a bond of ModeWeighted that says none.
 const weightedDevice = "wanbond0"
+
+// noDevices are names that a line's file has for no bond and for one without a
+// device, that the kernel has for all devices in its settings, and the loopback's.
+var noDevices = []string{noBond, ModeMultipath, "all", "default", "lo"}
+
+// isPair says whether one of two devices is what is made beside the other.
+func isPair(a, b string) bool { return a == b+"-port" || b == a+"-port" }
 
 // The rates that a line of a bond of ModeWeighted can have. With less or more,
 // somebody has most likely mistaken the unit.
@@ -56,7 +66,26 @@ func overhead(v value) (framing, bool) {
 		n, ok := v.number(0, maxOverhead)
 		return framing{Overhead: Overhead{Bytes: int(n)}}, ok
 	}
+	if meant := meantOverhead(string(v.node.Data)); meant != "" {
+		v.suggest("is unknown", meant)
+		return framing{}, false
+	}
 	return namedOverhead(v)
+}
+
+// meantOverhead returns the word that a text was probably meant to be, or "" if
+// there is none, or it is one. The kind of the line is the first part of each.
+func meantOverhead(s string) string {
+	if _, ok := framings[s]; ok {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(framings)) {
+		kind, _, _ := strings.Cut(name, "-")
+		if strings.HasPrefix(strings.ToLower(s), kind) {
+			return name
+		}
+	}
+	return ""
 }
 
 var namedOverhead = word("one of "+allowedOverheads, "is unknown", allowedOverheads, func(s string) (framing, bool) {
@@ -66,21 +95,27 @@ var namedOverhead = word("one of "+allowedOverheads, "is unknown", allowedOverhe
 
 // checkTEQL checks what goes not together with the mode.
 func (b *bondTable) checkTEQL() {
-	if !isTEQL(b.Device) {
-		b.failKey("bond.device", "%s is no TEQL device; allowed: %s, the names that the kernel gives them", b.Device, teqlDevices)
-		b.Device = defaultBond().Device
+	if isTEQL(b.Device) {
+		return
 	}
+	if b.Device != "" {
+		b.failKey("bond.device", "%s is no TEQL device; allowed: %s, the names that the kernel gives them", b.Device, teqlDevices)
+	}
+	b.Device = defaultBond().Device
 }
 
 // checkWeighted checks what goes not together with the mode, and completes the
 // bond.
 func (b *bondTable) checkWeighted() {
 	switch {
-	case !b.given("bond.device"):
+	case b.Device == "" || !b.given("bond.device"):
 		b.Device = weightedDevice
 	case isTEQL(b.Device):
 		b.failKey("bond.device", `%s is a device of the kernel's TEQL; with mode "weighted" linebond makes one of its own: `+
 			"leave this out, and it is called %s", b.Device, weightedDevice)
+		b.Device = weightedDevice
+	case slices.Contains(noDevices, b.Device):
+		b.failKey("bond.device", "%s means something else to the kernel, or in a line's file; leave this out, and it is called %s", b.Device, weightedDevice)
 		b.Device = weightedDevice
 	}
 	if !b.given("bond.shaping") {
@@ -134,6 +169,7 @@ func (b *bondTable) checkShares(lines, own []*lineFile) {
 		}
 	}
 	own = slices.DeleteFunc(slices.Clone(own), func(l *lineFile) bool { return !l.Enabled })
+	b.checkEchoes(own)
 	unrated := slices.DeleteFunc(slices.Clone(own), func(l *lineFile) bool { return l.doc.given("upload") })
 	switch {
 	case len(unrated) == 0 || len(own) < 2:
@@ -143,6 +179,20 @@ func (b *bondTable) checkShares(lines, own []*lineFile) {
 	default:
 		b.warnKey("bond", "upload is given for some lines of %s but not for %s, so each gets an equal share of the bytes; give it for all of them, as a number or as \"auto\"",
 			b.Device, unrated[0].Name)
+	}
+}
+
+// checkEchoes warns of a line whose echoes are so rare that the others, too, are
+// waited for long.
+func (b *bondTable) checkEchoes(own []*lineFile) {
+	if len(own) == 0 {
+		return
+	}
+	interval := func(x, y *lineFile) int { return cmp.Compare(x.Keepalive.Interval, y.Keepalive.Interval) }
+	often, rarely := slices.MinFunc(own, interval), slices.MaxFunc(own, interval)
+	if rarely.Keepalive.Interval > 2*often.Keepalive.Interval {
+		b.warnKey("bond", "all lines of %s are waited for as long as %s, with keepalive.interval %v, before they are passed over; %s asks every %v: give them the same",
+			b.Device, rarely.Name, rarely.Keepalive.Interval, often.Name, often.Keepalive.Interval)
 	}
 }
 

@@ -23,6 +23,10 @@ func TestOverhead(t *testing.T) {
 		{"overhead = 200", Overhead{Bytes: 200}, ""},
 		{"overhead = 201", Overhead{}, "4:12: overhead: 201 is out of range; allowed: 0 to 200"},
 		{"overhead = 'docsis'", Overhead{}, "4:12: overhead: 'docsis' is unknown" + given},
+		{"overhead = 'VDSL'", Overhead{}, `4:12: overhead: 'VDSL' is unknown; did you mean "vdsl"?`},
+		{"overhead = 'vdsl2'", Overhead{}, `4:12: overhead: 'vdsl2' is unknown; did you mean "vdsl"?`},
+		{"overhead = 'adsl'", Overhead{}, `4:12: overhead: 'adsl' is unknown; did you mean "adsl-llc-pppoe"?`},
+		{"overhead = 'FTTP'", Overhead{}, `4:12: overhead: 'FTTP' is unknown; did you mean "fttp-ethernet"?`},
 		{"overhead = true", Overhead{}, "4:12: overhead: must be one of" + given[len("; allowed:"):] + ", not true or false"},
 	}
 	for _, test := range tests {
@@ -108,7 +112,7 @@ func TestUploadAuto(t *testing.T) {
 		{"[bond]\nmode = 'multipath'", "auto", "5mbit", "none", []string{
 			"linebond.toml:1:2: warning: bond: upload is given for some lines of multipath but not for a, so all get as many connections; give it for all of them", none}},
 		{"", "auto", "5mbit", "", []string{none}},
-		{"[bond]\nmode = 'weighted'", "AUTO", "5mbit", "cake", []string{"lines.d/a.toml:4:10: upload: 'AUTO' is out of range or no rate; allowed: " + allowedRates + `, or "auto"`}},
+		{"[bond]\nmode = 'weighted'", "AUTO", "5mbit", "cake", []string{"lines.d/a.toml:4:10: upload: 'AUTO' is no rate; did you mean \"auto\"?"}},
 	} {
 		files := map[string]string{"linebond.toml": test.daemon}
 		for name, upload := range map[string]string{"a": test.a, "b": test.b} {

@@ -152,7 +152,7 @@ var machines = map[string]machine{
 		remark: "the container that linebond is built in: no modules, no PPPoE, tcx",
 		files: with(base, map[string]string{
 			"proc/sys/kernel/osrelease": "6.18.44-fc\n", ".dockerenv": "",
-			"proc/config.gz": gzipped("CONFIG_BPF_SYSCALL=y\nCONFIG_VETH=y\nCONFIG_IP_ROUTE_MULTIPATH=y\nCONFIG_NF_TABLES=y\nCONFIG_NFT_CT=y\nCONFIG_NFT_MASQ=y\nCONFIG_NFT_NAT=y\nCONFIG_NFT_NUMGEN=y\nCONFIG_NET_SCH_INGRESS=y\nCONFIG_NET_CLS_BPF=y\n"),
+			"proc/config.gz": gzipped("CONFIG_BPF_SYSCALL=y\nCONFIG_VETH=y\nCONFIG_IP_ROUTE_MULTIPATH=y\nCONFIG_NF_TABLES=y\nCONFIG_NFT_CT=y\nCONFIG_NFT_MASQ=y\nCONFIG_NFT_NAT=y\nCONFIG_NFT_NUMGEN=y\nCONFIG_NET_SCH_INGRESS=y\nCONFIG_NET_CLS_BPF=y\nCONFIG_NET_SCH_TBF=y\n"),
 		}),
 		fails: map[string]error{"listening /dev/log": errors.New("connect: no such file or directory")},
 	},
@@ -168,6 +168,17 @@ var machines = map[string]machine{
 	"debian": {
 		remark: "Debian with all its modules, two lines in a bond, linebond running",
 		files:  debian,
+	},
+	"weighted": {
+		remark: "Debian without cake and a BPF file system, a weighted bond of two lines, one mistake in their files",
+		files: with(debian, map[string]string{
+			"lib/modules/6.1.0-56-amd64/modules.builtin": "",
+			"lib/modules/6.1.0-56-amd64/modules.dep":     strings.ReplaceAll(debian["lib/modules/6.1.0-56-amd64/modules.dep"], "sch_cake", "sch_tbf"),
+			"proc/self/mounts":                           "sysfs /sys sysfs rw,nosuid 0 0\n",
+			"etc/linebond/linebond.toml":                 "[bond]\nmode = \"weighted\"\nshapping = \"cake\"\n",
+			"etc/linebond/lines.d/a.toml":                debian["etc/linebond/lines.d/a.toml"] + "upload = \"5mbit\"\n",
+			"etc/linebond/lines.d/b.toml":                debian["etc/linebond/lines.d/b.toml"] + "upload = \"5mbps\"\n",
+		}),
 	},
 	"docker": {
 		remark: "a container on Debian's kernel, of which only the host knows the modules",

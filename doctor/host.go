@@ -155,10 +155,13 @@ func (e *examination) configuration() Group {
 		f.Detail, f.Remedy = "there is no such directory, so there is nothing to dial yet", "mkdir -p "+directory+"/lines.d, and write lines.d/NAME.toml there, with interface, username and password"
 	case mistakes > 0:
 		f.Level, f.Detail, f.Remedy = Missing, count(mistakes, "mistake"), check
+		if warnings > 0 {
+			f.Detail += ", " + count(warnings, "warning")
+		}
 	case unread > 0:
 		f.Level, f.Detail, f.Remedy = Unknown, count(unread, "file")+" that this user may not read", e.privileged()
 	case warnings > 0:
-		f.Level, f.Detail, f.Remedy = Warning, count(warnings, "warning"), check
+		f.Level, f.Detail = Warning, fmt.Sprintf("no mistakes, %s: `%s` tells more", count(warnings, "warning"), check)
 	}
 	e.found[f.ID] = f
 	lines := Finding{ID: "lines", Name: "lines", Level: OK, Detail: fmt.Sprintf("%s, %s", count(len(e.subject.Config.Lines), "line"), count(len(e.subject.Config.Bonds), "bond"))}

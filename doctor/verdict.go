@@ -48,7 +48,7 @@ func (e *examination) verdict(r *Report) Group {
 	}
 	mode, _ := e.weighted()
 	r.Modes = append(r.Modes, mode)
-	g.add(e.weightedMode())
+	g.add(e.weightedMode(), e.shaping(mode), e.pins(mode))
 	g.add(e.router())
 	return g
 }

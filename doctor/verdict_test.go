@@ -106,6 +106,71 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// TestShaping: what the queues of weighted bonds are made of, and what keeps their maps.
+func TestShaping(t *testing.T) {
+	weighted := map[string]string{
+		"etc/linebond/linebond.toml":  "[bond]\nmode = \"weighted\"\n",
+		"etc/linebond/lines.d/a.toml": debian["etc/linebond/lines.d/a.toml"] + "upload = \"5mbit\"\n",
+		"etc/linebond/lines.d/b.toml": debian["etc/linebond/lines.d/b.toml"] + "upload = \"5mbit\"\n",
+	}
+	const (
+		dep     = "lib/modules/6.1.0-56-amd64/modules.dep"
+		builtin = "lib/modules/6.1.0-56-amd64/modules.builtin"
+		alone   = "by tbf alone: a ping waits behind other connections"
+		none    = "cannot be had: there is neither cake nor tbf, so what is too much for the lines waits in their modems"
+		remedy  = "apt install linux-image-amd64, and boot that"
+	)
+	modules := strings.ReplaceAll(debian[dep], "sch_cake", "sch_tbf")
+	noCake := with(debian, weighted, map[string]string{dep: modules})
+	unfair := with(noCake, map[string]string{builtin: ""})
+	nothing := with(unfair, map[string]string{dep: strings.ReplaceAll(modules, "sch_tbf", "sch_red")})
+	hidden := with(machines["docker"].files, map[string]string{
+		"proc/modules":               "veth 1 0\nsch_ingress 1 0\ncls_bpf 1 0\n",
+		"etc/linebond/linebond.toml": weighted["etc/linebond/linebond.toml"], "etc/linebond/lines.d/a.toml": weighted["etc/linebond/lines.d/a.toml"],
+	})
+	module := func(name string) string {
+		return "on the host, not in here: modprobe " + name + "; where there is none, apt install linux-image-amd64 and boot that"
+	}
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  Finding
+	}{
+		"cake":             {with(debian, weighted), Finding{Level: OK, Detail: "by cake"}},
+		"fq_codel":         {noCake, Finding{Level: OK, Detail: "by tbf with fq_codel below it"}},
+		"tbf alone":        {unfair, Finding{Level: Warning, Detail: alone, Remedy: remedy}},
+		"nothing":          {nothing, Finding{Level: Warning, Detail: none, Remedy: remedy}},
+		"nobody asks":      {with(unfair, map[string]string{"etc/linebond/linebond.toml": "[bond]\nmode = \"teql\"\n"}), Finding{Level: Warning, Detail: alone + "; no bond asks for it"}},
+		"not to be shaped": {with(unfair, map[string]string{"etc/linebond/linebond.toml": "[bond]\nmode = \"weighted\"\nshaping = \"none\"\n"}), Finding{Level: Warning, Detail: alone + "; no bond asks for it"}},
+		"numgen":           {without(with(debian, weighted), "proc/sys/kernel/unprivileged_bpf_disabled"), Finding{}},
+		"hidden":           {hidden, Finding{Level: Unknown, Detail: "by cake where that can be had, else by tbf", Remedy: module("sch_cake")}},
+	} {
+		report := machine{files: c.files, asked: map[string]bool{}}.examine()
+		if c.want.Level != "" {
+			c.want.ID, c.want.Name = "shaping", "shaping"
+		}
+		if f := report.finding("verdict", "shaping"); f != c.want {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	const bpf = "bpf /sys/fs/bpf bpf rw 0 0\n"
+	lost := Finding{ID: "bpf_fs", Name: "BPF file system", Level: OK, Detail: "none at /sys/fs/bpf: counters and backlogs begin at zero after a restart", Remedy: "mount -t bpf bpf /sys/fs/bpf"}
+	for mounts, want := range map[string]Finding{
+		bpf:                                  {ID: "bpf_fs", Name: "BPF file system", Level: OK, Detail: "at /sys/fs/bpf"},
+		"sysfs /sys sysfs rw 0 0\n":          lost,
+		bpf + "none /sys/fs/bpf tmpfs rw\nx": lost,
+		"":                                   {},
+	} {
+		report := machine{files: with(debian, weighted, map[string]string{"proc/self/mounts": mounts}), asked: map[string]bool{}}.examine()
+		if f := report.finding("verdict", "bpf_fs"); f != want {
+			t.Errorf("%q: %+v", mounts, f)
+		}
+	}
+	report := machine{files: with(debian, map[string]string{"proc/self/mounts": "sysfs /sys sysfs rw 0 0\n"}), asked: map[string]bool{}}.examine()
+	if f := report.finding("verdict", "bpf_fs"); f != (Finding{}) {
+		t.Errorf("without a weighted bond: %+v", f)
+	}
+}
+
 // without returns the files but for one.
 func without(files map[string]string, name string) map[string]string {
 	files = with(files)

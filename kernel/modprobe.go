@@ -106,6 +106,9 @@ func (m *teqlModule) load(command string, missing func() ([]string, error)) erro
 	return err
 }
 
+// without is the way out for a bond where there is no module to be had.
+const without = `; or give the bond mode = "weighted", which needs none`
+
 // explain says why there are still devices missing after an attempt to load the module with a parameter such as max_equalizers=2.
 func (m *teqlModule) explain(parameter string, missing []string, out string, failure error) error {
 	devices := strings.Join(missing, ", ")
@@ -115,11 +118,11 @@ func (m *teqlModule) explain(parameter string, missing []string, out string, fai
 			"or the device has been renamed or moved. Take the module out, with `rmmod sch_teql`, when nothing uses it; "+
 			"and for the next boot write `options sch_teql %s` to /etc/modprobe.d/linebond.conf%s", devices, parameter, m.elsewhere(devices))
 	case errors.Is(failure, exec.ErrNotFound):
-		return fmt.Errorf("%w: install kmod, or load the module sch_teql before", failure)
+		return fmt.Errorf("%w: install kmod, or load the module sch_teql before%s", failure, without)
 	case failure != nil && strings.Contains(out, "not found"):
 		return fmt.Errorf("%w: %s: the kernel %s has no module sch_teql: install the package with the rest of the kernel's modules "+
-			"(such as linux-modules-extra-%[3]s or kernel-modules-extra), or build the kernel with CONFIG_NET_SCH_TEQL%s",
-			failure, out, release(), m.elsewhere(devices))
+			"(such as linux-modules-extra-%[3]s or kernel-modules-extra), or build the kernel with CONFIG_NET_SCH_TEQL%s%s",
+			failure, out, release(), without, m.elsewhere(devices))
 	case failure != nil && strings.Contains(out, "not permitted"):
 		return fmt.Errorf("%w: %s: this needs the capability CAP_SYS_MODULE: load the module as root, before linebond starts, "+
 			"with `linebond modules`%s", failure, out, m.elsewhere(devices))

@@ -36,12 +36,12 @@ func TestLoadAnswers(t *testing.T) {
 		{"no module", []string{first}, "modprobe: FATAL: Module sch_teql not found in directory /lib/modules/7", status,
 			"exit status 1: modprobe: FATAL: Module sch_teql not found in directory /lib/modules/7: the kernel RELEASE has no module sch_teql: " +
 				"install the package with the rest of the kernel's modules (such as linux-modules-extra-RELEASE or kernel-modules-extra), " +
-				"or build the kernel with CONFIG_NET_SCH_TEQL"},
+				"or build the kernel with CONFIG_NET_SCH_TEQL; or give the bond mode = \"weighted\", which needs none"},
 		{"no privilege", []string{first}, "modprobe: ERROR: could not insert 'sch_teql': Operation not permitted", status,
 			"exit status 1: modprobe: ERROR: could not insert 'sch_teql': Operation not permitted: this needs the capability CAP_SYS_MODULE: " +
 				"load the module as root, before linebond starts, with `linebond modules`"},
 		{"no modprobe", []string{first}, "", exec.ErrNotFound,
-			"executable file not found in $PATH: install kmod, or load the module sch_teql before"},
+			"executable file not found in $PATH: install kmod, or load the module sch_teql before; or give the bond mode = \"weighted\", which needs none"},
 		{"another failure", []string{first}, "modprobe: ERROR: out of luck", status, "exit status 1: modprobe: ERROR: out of luck"},
 	}
 	for _, test := range tests {

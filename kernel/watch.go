@@ -104,9 +104,13 @@ func isClsact(m syscall.NetlinkMessage) bool {
 	return attribute(m, nl.SizeofTcMsg, nl.TCA_KIND) == "clsact"
 }
 
-// isSchedulers says whether a message about a tc filter is about one in a place where those of schedulers are.
+// isSchedulers says whether a message about a tc filter is about one of a scheduler, or (by the handle 0) about all of its priority.
 func isSchedulers(m syscall.NetlinkMessage) bool {
-	return len(m.Data) >= nl.SizeofTcMsg && nl.DeserializeTcMsg(m.Data).Info>>16 == netstate.SchedulerPriority
+	if len(m.Data) < nl.SizeofTcMsg {
+		return false
+	}
+	tc := nl.DeserializeTcMsg(m.Data)
+	return tc.Info>>16 == netstate.SchedulerPriority && (tc.Handle == netstate.SchedulerHandle || tc.Handle == 0)
 }
 
 // isShaper says whether a message about a qdisc is about one of ours.

@@ -105,7 +105,9 @@ func TestWatchAnnouncements(t *testing.T) {
 	qdisc := func(kind string) []byte {
 		return append(make([]byte, nl.SizeofTcMsg), nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated(kind)).Serialize()...)
 	}
-	filter := func(priority uint32) []byte { return (&nl.TcMsg{Info: priority<<16 | 0x0300}).Serialize() } // for all protocols
+	filter := func(priority, handle uint32) []byte {
+		return (&nl.TcMsg{Info: priority<<16 | 0x0300, Handle: handle}).Serialize() // for all protocols
+	}
 	shaper := qdisc("cake")
 	binary.NativeEndian.PutUint32(shaper[8:], netstate.ShaperHandle) // struct tcmsg: tcm_handle
 	tests := []struct {
@@ -123,8 +125,10 @@ func TestWatchAnnouncements(t *testing.T) {
 		{"a slave of a bond", script{message(unix.RTM_DELQDISC, 0, qdisc("teql0")...)}, 1},
 		{"all filters of a device", script{message(unix.RTM_DELQDISC, 0, qdisc("clsact")...)}, 1},
 		{"filters may come", script{message(unix.RTM_NEWQDISC, 0, qdisc("clsact")...)}, 0},
-		{"a filter of a scheduler", script{message(unix.RTM_DELTFILTER, 0, filter(netstate.SchedulerPriority)...)}, 1},
-		{"another filter", script{message(unix.RTM_DELTFILTER, 0, filter(49152)...)}, 0},
+		{"a filter of a scheduler", script{message(unix.RTM_DELTFILTER, 0, filter(netstate.SchedulerPriority, netstate.SchedulerHandle)...)}, 1},
+		{"all filters of its priority", script{message(unix.RTM_DELTFILTER, 0, filter(netstate.SchedulerPriority, 0)...)}, 1},
+		{"another filter of its priority", script{message(unix.RTM_NEWTFILTER, 0, filter(netstate.SchedulerPriority, 1)...)}, 0},
+		{"another filter", script{message(unix.RTM_DELTFILTER, 0, filter(49152, netstate.SchedulerHandle)...)}, 0},
 		{"another qdisc", script{message(unix.RTM_NEWQDISC, 0, qdisc("fq_codel")...)}, 0},
 		{"a shaper", script{message(unix.RTM_DELQDISC, 0, shaper...)}, 1},
 		{"a qdisc cut short", script{message(unix.RTM_NEWQDISC, 0, 2)}, 0},
