@@ -142,6 +142,7 @@ func (b *Bonds) planSpread(p *planner, c config.Bond, view *Bond, s shared, line
 	p.spreads[c.Device] = b.spreading(c)
 	p.spread(c, lines)
 	if byNumgen(c) {
+		view.Addresses = append(view.Addresses, p.onOneLine(c, lines)...)
 		view.believe(in)
 		s.warning = b.stay(s, lines)
 		p.Events = append(p.Events, b.warn(c.Device, s)...)
@@ -199,7 +200,11 @@ func (p *planner) spreadLine(c config.Bond, l slot) bool {
 	if s.IPv4.Local.IsValid() && (c.LineAddresses != "remove" || len(bonds) == 0) {
 		p.address(l.Member, s.IPv4.Local, s.IPv4.Peer)
 	}
-	p.advertised(l.Member)
+	if ownIPv6(c, l) {
+		p.ipv6(l.Member, unadvertised)
+	} else {
+		p.ipv6(l.Member, advertised)
+	}
 	if l.in {
 		p.resolver(l.Member)
 	}

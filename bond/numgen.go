@@ -132,6 +132,27 @@ func (b *Bonds) stay(s shared, lines []slot) string {
 		eachAddress(spokesmen(lines)))
 }
 
+// ownIPv6 says whether a line of a bond without a device has its IPv6 addresses from the bond. Fallback lines are another ISP's.
+func ownIPv6(c config.Bond, l slot) bool {
+	return slices.ContainsFunc(c.Addresses, of6) && !l.Config.Fallback
+}
+
+// onOneLine wants a bond's IPv6 on the first line that is in: its packets take no turns. It returns the addresses that are there.
+func (p *planner) onOneLine(c config.Bond, lines []slot) []netip.Prefix {
+	i := slices.IndexFunc(lines, func(l slot) bool { return l.in && l.Status.IPv6.Local.IsValid() && ownIPv6(c, l) })
+	if i < 0 {
+		return nil
+	}
+	addresses := filter(own(c), of6)
+	for _, a := range addresses {
+		p.address(lines[i].Member, a.Addr(), netip.Addr{})
+	}
+	if c.DefaultRoute {
+		p.route(netstate.DefaultIPv6, lines[i].Status.Device, c.Metric)
+	}
+	return addresses
+}
+
 // takeTurns has these lines do so, in proportion to the weights. Fallback lines are another ISP's.
 func (p *planner) takeTurns(c config.Bond, numbers map[string]uint32, lines []slot, weights []uint64) {
 	const headers = 40 // bytes of IPv4 and TCP without options

@@ -54,16 +54,22 @@ func (p *planner) alone(m Member) {
 			p.route(netstate.DefaultIPv4, s.Device, m.Config.Metric)
 		}
 	}
-	p.advertised(m)
+	p.ipv6(m, advertised)
 	p.resolver(m)
 }
 
-// advertised wants IPv6 on a line that has it. Router advertisements give the addresses of wider scope, and with them the default route: one
-// by ourselves would draw packets to a line that has link-local addresses alone. 2 takes them on a host that forwards, too.
-func (p *planner) advertised(m Member) {
+// Router advertisements give a line the addresses of wider scope, and with them the default route: one by ourselves would draw packets to a
+// line that has link-local addresses alone. 2 takes them on a host that forwards, too. Where the addresses are the bond's there are to be none.
+const (
+	advertised   = "2"
+	unadvertised = "0"
+)
+
+// ipv6 wants IPv6 on a line that has it.
+func (p *planner) ipv6(m Member, how string) {
 	if s := m.Status; s.IPv6.Local.IsValid() {
 		p.address(m, s.IPv6.Local, s.IPv6.Peer)
-		p.sysctl("net/ipv6/conf/"+s.Device+"/accept_ra", "2")
+		p.sysctl("net/ipv6/conf/"+s.Device+"/accept_ra", how)
 	}
 }
 
@@ -111,10 +117,7 @@ func (p *planner) slave(c config.Bond, view Bond, l slot) {
 	default:
 		p.address(l.Member, s.IPv4.Local, s.IPv4.Peer)
 	}
-	if s.IPv6.Local.IsValid() {
-		p.address(l.Member, s.IPv6.Local, s.IPv6.Peer)
-		p.sysctl("net/ipv6/conf/"+s.Device+"/accept_ra", "0")
-	}
+	p.ipv6(l.Member, unadvertised)
 	if l.in {
 		if !weighted(c) {
 			p.State.Qdiscs = append(p.State.Qdiscs, netstate.Qdisc{Device: s.Device, Kind: c.Device})

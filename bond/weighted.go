@@ -14,6 +14,7 @@ const (
 	margin    = 95                     // per cent of a line's upload
 	anyRate   = 1_000_000              // bit/s of each line, where not all are known: only their ratios matter
 	delayStep = 100 * time.Microsecond // measured delays are rounded to it, so that not every echo is a change
+	maxDelay  = time.Second            // no packet takes so much longer: an access concentrator that answers late does not make it so
 )
 
 // A line is passed over after three unanswered echoes, which at random are lost in a row on a line that is full, but not overloaded, once in
@@ -92,7 +93,7 @@ func delays(lines []slot) []time.Duration {
 	if len(all) > 0 {
 		fastest := slices.Min(all)
 		for i := range all {
-			all[i] -= fastest
+			all[i] = min(all[i]-fastest, maxDelay)
 		}
 	}
 	return all

@@ -31,12 +31,12 @@ func (s Status) bonds() [][]string {
 	return rows
 }
 
-// members is the table of the lines of all bonds: what each should carry, and
-// carries, and why it is in the bond or not. Pings have a column if there are
-// any, and what was sent has two, if not all bonds are weighted ones, which have
-// a table for that.
+// members is the table of the lines of all bonds: what each should carry (of
+// packets, bytes or connections, as the mode has it), and carries, and why it is in the bond or not. Pings have a column if there are
+// any, and what is due and was sent has three, if not all bonds are weighted ones,
+// which have a table for that.
 func (s Status) members(now time.Time) [][]string {
-	rows := [][]string{strings.Fields("BOND LINE IN FOR SHARE PACKETS BYTES DOWN UP RTT LOSS PING REASON")}
+	rows := [][]string{strings.Fields("BOND LINE IN FOR DUE PACKETS BYTES DOWN UP RTT LOSS PING REASON")}
 	pings, weighted := false, true
 	for _, b := range s.Bonds {
 		weighted = weighted && b.Scheduler != nil
@@ -45,10 +45,10 @@ func (s Status) members(now time.Time) [][]string {
 			pings = pings || m.Ping != nil
 		}
 	}
-	const packets, bytes, ping = 5, 6, 11
+	const due, packets, bytes, ping = 4, 5, 6, 11
 	var idle []int
 	if weighted {
-		idle = append(idle, packets, bytes)
+		idle = append(idle, due, packets, bytes)
 	}
 	if !pings {
 		idle = append(idle, ping)

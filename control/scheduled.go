@@ -16,6 +16,7 @@ type Scheduler struct {
 	NotIP       uint64  `json:"not_ip"`   // dropped
 	Unsegmented uint64  `json:"unsegmented"`
 	Queue       *Queue  `json:"queue,omitempty"` // none: the queues are those of the lines
+	Waits       bool    `json:"waits,omitempty"` // there is to be a queue when the rates of all lines are known
 }
 
 // Queue is the queue on the device of a weighted bond, which keeps those of the
@@ -36,6 +37,7 @@ type ScheduledLine struct {
 	Auto     bool    `json:"auto"`     // it is to be learned instead
 	Believed float64 `json:"believed"` // that is reckoned with; 0: all lines count as equal
 	Learned  bool    `json:"learned"`  // that one has been learned
+	Trial    bool    `json:"trial"`    // it is less than what has been learned, for some seconds, to see whether that is too much
 	Share    float64 `json:"share"`
 	TxBits   float64 `json:"tx_bits"`
 	WireBits float64 `json:"wire_bits"`
@@ -69,6 +71,9 @@ func (s Status) scheduled() [][][]string {
 	if len(bonds) == 1 {
 		return nil
 	}
+	if len(lines) == 1 {
+		return [][][]string{bonds}
+	}
 	if !drops {
 		lines = without(lines, len(lines[0])-1)
 	}
@@ -87,12 +92,14 @@ func (x *ScheduledLine) row() []string {
 }
 
 // By says in a word why the line gets as much as it does: by its configured
-// upload, by the rate that was learned or, so far, is being learned, or as all
-// lines are equal.
+// upload, by the rate that was learned or, so far, is being learned or tried, or
+// as all lines are equal.
 func (x *ScheduledLine) By() string {
 	switch {
 	case x.Believed == 0:
 		return "equal"
+	case x.Trial:
+		return "trial"
 	case x.Learned:
 		return "learned"
 	case x.Auto:
@@ -103,8 +110,11 @@ func (x *ScheduledLine) By() string {
 
 func (s *Scheduler) row() []string {
 	row := []string{fmt.Sprint(s.Packets), fmt.Sprintf("%.1f%%", s.Disorder*100), none, none, none, none, none}
-	if q := s.Queue; q != nil {
+	switch q := s.Queue; {
+	case q != nil:
 		copy(row[2:], []string{q.Kind, Rate(q.Rate), Size(q.Backlog), fmt.Sprint(q.Drops), fmt.Sprint(q.Marks)})
+	case s.Waits:
+		row[2] = "waits for rates"
 	}
 	return row
 }

@@ -15,6 +15,9 @@ func unequal() Status {
 		m := Member{Line: line, Device: "ppp-" + line, In: x != nil, Reason: "up", Since: ago(time.Minute), Scheduled: x, RTT: 0.0123, Loss: 0.01}
 		if x != nil {
 			m.Share, m.Rates = x.Share, &Rates{RxBits: 18.2e6, TxBits: x.TxBits}
+			if x.Silent {
+				m.Reason = "silent: passed over"
+			}
 		}
 		return m
 	}
@@ -31,8 +34,8 @@ func unequal() Status {
 			}},
 		{Device: "wanbond1", Mode: "weighted", Addresses: []string{}, MTU: 1492, Scheduler: &Scheduler{},
 			Members: []Member{member("one", &ScheduledLine{}), member("two", &ScheduledLine{Rate: 5e6}), member("three", &ScheduledLine{})}},
-		{Device: "wanbond2", Mode: "weighted", Addresses: []string{}, MTU: 1492, Scheduler: &Scheduler{},
-			Members: []Member{member("four", &ScheduledLine{Auto: true, Believed: 2e6}), member("five", &ScheduledLine{Rate: 5e6, Believed: 5e6})}},
+		{Device: "wanbond2", Mode: "weighted", Addresses: []string{}, MTU: 1492, Scheduler: &Scheduler{Waits: true},
+			Members: []Member{member("four", &ScheduledLine{Auto: true, Believed: 2e6}), member("six", &ScheduledLine{Auto: true, Believed: 3e6, Learned: true, Trial: true}), member("five", &ScheduledLine{Rate: 5e6, Believed: 5e6})}},
 		{Device: "wanbond3", Mode: "weighted", Addresses: []string{}, MTU: 1492, Scheduler: &Scheduler{}, Members: []Member{member("alone", &ScheduledLine{})}},
 	}
 	return s
@@ -66,11 +69,31 @@ func TestScheduledBeside(t *testing.T) {
 	golden(t, "beside.txt", b.String())
 }
 
-// TestNarrow: what concerns weighted bonds alone fits into 80 columns.
+// TestScheduledOut: of a bond without a line in there is no table of lines.
+func TestScheduledOut(t *testing.T) {
+	s := unequal()
+	s.Bonds = s.Bonds[:1]
+	for i := range s.Bonds[0].Members {
+		s.Bonds[0].Members[i].Scheduled = nil
+	}
+	var b strings.Builder
+	if err := s.WriteTable(&b, now); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "USED") || !strings.Contains(b.String(), "QUEUE") {
+		t.Error(b.String())
+	}
+}
+
+// TestNarrow: what concerns weighted bonds alone fits into 80 columns, if reasons
+// are short.
 func TestNarrow(t *testing.T) {
 	s := unequal()
 	s.Lines = s.Lines[:1]
 	s.Bonds = s.Bonds[:1]
+	for i := range s.Bonds[0].Members {
+		s.Bonds[0].Members[i].Reason = "up"
+	}
 	var b strings.Builder
 	if err := s.WriteTable(&b, now); err != nil {
 		t.Fatal(err)

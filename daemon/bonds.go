@@ -36,8 +36,11 @@ func (d *Daemon) tellTrue(host *netstate.State, all bool) {
 		if !all && (host == nil || d.isIn(e, *host) != (e.Kind == bond.Joined)) {
 			return false
 		}
-		d.log.write(zapcore.InfoLevel, e.Kind.String(),
-			zap.String("line", e.Line), zap.String("bond", e.Bond), zap.String("reason", e.Reason), zap.Int("lines", e.Members))
+		about := []zap.Field{zap.String("line", e.Line), zap.String("bond", e.Bond), zap.String("reason", e.Reason), zap.Int("lines", e.Members)}
+		if e.Kind == bond.Left {
+			about = append(about, d.farewell(e.Bond, e.Line)...)
+		}
+		d.log.write(zapcore.InfoLevel, e.Kind.String(), about...)
 		return true
 	})
 }

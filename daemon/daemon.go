@@ -69,6 +69,7 @@ type Daemon struct {
 	shapers    map[string]netstate.ShaperKind // as last seen, by device
 	refused    bool                           // by the kernel: weighted bonds do without eBPF
 	meter      meter
+	hearings   []*hearing // of the lines of weighted bonds
 	pings      *probe.Watcher
 	publisher  *publisher
 	finished   chan *worker
@@ -172,6 +173,8 @@ func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}) error {
 	defer watchdog.Stop()
 	readings := time.NewTicker(meterEvery)
 	defer readings.Stop()
+	hearings := time.NewTicker(listenEvery)
+	defer hearings.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -196,6 +199,8 @@ func (d *Daemon) supervise(ctx context.Context, watch <-chan struct{}) error {
 		case <-readings.C:
 			d.read()
 			d.keeper.keep(d.rates.settled(), false)
+		case <-hearings.C:
+			d.listen()
 		case <-watchdog.C:
 			notify("WATCHDOG=1")
 		}

@@ -8,9 +8,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
+
+	"linebond/rate"
 )
 
 // keepEvery is how often learned rates are written, if they have changed.
@@ -38,29 +41,35 @@ type keeper struct {
 	warned bool
 }
 
-// load reads the file. A damaged one is as good as none.
+// load reads the file. A damaged one is as good as none, and so is what is no
+// rate of a line.
 func (k *keeper) load() map[string]uint64 {
 	data, err := os.ReadFile(k.path)
 	var kept keptRates
 	if err == nil {
 		err = json.Unmarshal(data, &kept)
 	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		k.log.Warn("learned rates are lost, and are learned again", zap.Error(fmt.Errorf("%s: %w", k.path, err)))
-	}
 	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			k.lost(err)
+		}
 		return map[string]uint64{}
 	}
 	rates := map[string]uint64{}
-	for name, r := range kept.Lines {
-		if r.Upload != 0 {
-			rates[name] = r.Upload
+	for _, name := range slices.Sorted(maps.Keys(kept.Lines)) {
+		upload := kept.Lines[name].Upload
+		if upload < rate.Least || upload > rate.Most {
+			k.lost(fmt.Errorf("line %s: %d bit/s is no rate of a line", name, upload))
+			continue
 		}
+		rates[name] = upload
 	}
 	k.last = maps.Clone(rates)
 	return rates
+}
+
+func (k *keeper) lost(err error) {
+	k.log.Warn("learned rates are lost, and are learned again", zap.Error(fmt.Errorf("%s: %w", k.path, err)))
 }
 
 // keep writes the file if the rates have changed, soon or now. That it cannot is

@@ -45,7 +45,7 @@ type learner struct {
 	sampled   bool          // it is in a bond whose packets are counted
 	told      rate.Estimate // to the supervisor
 	logged    rate.Estimate
-	kept      rate.Estimate // the last one that was not on trial
+	kept      rate.Estimate // the last one that was not just tried
 	all       uint64        // bytes that its bond had sent at the last echo
 	at        time.Time
 }
@@ -64,8 +64,9 @@ func (r *rates) configure(lines []config.Line) {
 	for _, c := range lines {
 		l := before[c.Name]
 		if l == nil {
-			was := rate.Estimate{Rate: r.kept[c.Name], Settled: r.kept[c.Name] != 0}
-			l = &learner{estimator: rate.New(was), told: was, logged: was, kept: was}
+			estimator := rate.New(rate.Estimate{Rate: r.kept[c.Name], Settled: r.kept[c.Name] != 0})
+			was := estimator.Estimate()
+			l = &learner{estimator: estimator, told: was, logged: was, kept: was}
 		}
 		if c.UploadAuto {
 			r.lines[c.Name] = l
@@ -140,10 +141,11 @@ func (r *rates) answered(name string, e lcp.EchoStats) []zap.Field {
 		l.told = now
 		r.changed()
 	}
-	if !now.Trial {
+	tried := now.Trial || now.Probe
+	if !tried {
 		l.kept = l.told
 	}
-	if !now.Settled || now.Trial || l.logged.Settled && !moved(l.logged.Rate, now.Rate, rateNews) {
+	if !now.Settled || tried || l.logged.Settled && !moved(l.logged.Rate, now.Rate, rateNews) {
 		return nil
 	}
 	was := l.logged

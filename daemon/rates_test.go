@@ -61,17 +61,18 @@ func TestKeeper(t *testing.T) {
 	if got := k.load(); len(got) != 0 || logs.Len() != 0 {
 		t.Errorf("without a file: %v, %v", got, logs.All())
 	}
-	rates := map[string]uint64{"a": 5}
+	rates := map[string]uint64{"a": 5e6}
 	k.keep(rates, false)
-	k.keep(map[string]uint64{"a": 6}, false) // too soon
+	k.keep(map[string]uint64{"a": 6e6}, false) // too soon
 	if got := k.load(); !maps.Equal(got, rates) {
 		t.Errorf("%v", got)
 	}
-	k.keep(map[string]uint64{"a": 6}, true)
-	if got := k.load(); got["a"] != 6 || logs.Len() != 0 {
+	k.keep(map[string]uint64{"a": 6e6}, true)
+	if got := k.load(); got["a"] != 6e6 || logs.Len() != 0 {
 		t.Errorf("%v, %v", got, logs.All())
 	}
-	for _, damaged := range []string{"", "{", `{"lines": 5}`, `{"lines": {"a": {"upload": -1}}}`} {
+	for _, damaged := range []string{"", "{", `{"lines": 5}`, `{"lines": {"a": {"upload": -1}}}`,
+		`{"lines": {"a": {"upload": 0}}}`, `{"lines": {"a": {"upload": 63999}}}`, `{"lines": {"a": {"upload": 18446744073709551615}}}`} {
 		logs.TakeAll()
 		if err := os.WriteFile(k.path, []byte(damaged), 0o644); err != nil {
 			t.Fatal(err)
@@ -79,6 +80,13 @@ func TestKeeper(t *testing.T) {
 		if got := k.load(); len(got) != 0 || logs.Len() != 1 {
 			t.Errorf("%q: %v, %v", damaged, got, logs.All())
 		}
+	}
+	const partly = `{"lines": {"a": {"upload": 1}, "b": {"upload": 64000}, "c": {"upload": 100000000001}}}`
+	if err := os.WriteFile(k.path, []byte(partly), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.load(); !maps.Equal(got, map[string]uint64{"b": 64000}) {
+		t.Errorf("%v", got)
 	}
 	logs.TakeAll()
 	k.path = "/dev/null/rates.json"

@@ -26,6 +26,7 @@ func (d *Daemon) reconcile() error {
 	}
 	d.planned = plan.Bonds
 	d.publisher.wanted.put(plan.Resolvers)
+	d.listenOnce(plan.Events)
 	before, ops, err := d.apply(plan.State)
 	if !d.refused && errors.Is(err, scheduler.ErrRefused) {
 		d.doWithoutEBPF(err)
@@ -51,8 +52,8 @@ func (d *Daemon) doWithoutEBPF(err error) {
 	d.refused = true
 	d.bonds.WithoutEBPF()
 	d.log.Warn(`mode "weighted" goes on without eBPF: nftables spreads packets by the uploads of the lines (numgen), and knows neither what waits on `+
-		"a line nor how long packets take on it, and shapes nothing: many more come out of order, and a line that is silent gets its share until "+
-		"it is taken out",
+		"a line nor how long packets take on it, and shapes nothing: many more come out of order, a line that is silent gets its share until "+
+		"it is taken out, and a bond's IPv6 goes by one line",
 		zap.Error(err))
 }
 

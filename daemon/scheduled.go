@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"linebond/bond"
+	"linebond/config"
 	"linebond/control"
 	"linebond/scheduler"
 )
@@ -32,8 +33,32 @@ func (m meter) scheduled(b bond.Bond) *control.Scheduler {
 	return s
 }
 
-// scheduledLine returns the same of one of its lines; nil if it is not in.
-func (m meter) scheduledLine(b bond.Bond, member bond.Membership) *control.ScheduledLine {
+// waits says whether a weighted bond has no queue because the rate of a line that
+// is in is still to be learned.
+func waits(c config.Bond, b bond.Bond) bool {
+	learns := false
+	for _, m := range b.Members {
+		if m.In && m.Upload == 0 && !m.Auto {
+			return false
+		}
+		learns = learns || m.In && m.Auto && !m.Learned
+	}
+	return learns && c.Shaping == config.ShapingCake
+}
+
+// passedOver is the reason of a line that is in a weighted bond and silent, as
+// far as the program goes by that: if all are silent, no one is passed over.
+func passedOver(b control.Bond) string {
+	speaks := func(m control.Member) bool { return m.Scheduled != nil && !m.Scheduled.Silent }
+	if slices.ContainsFunc(b.Members, speaks) {
+		return "silent: passed over"
+	}
+	return "silent"
+}
+
+// scheduledLine returns what it has counted of one of its lines, whose rate may
+// be on trial; nil if it is not in.
+func (m meter) scheduledLine(b bond.Bond, member bond.Membership, trial bool) *control.ScheduledLine {
 	if len(m) == 0 {
 		return nil
 	}
@@ -42,7 +67,7 @@ func (m meter) scheduledLine(b bond.Bond, member bond.Membership) *control.Sched
 		return nil
 	}
 	l := &control.ScheduledLine{
-		Rate: float64(member.Upload), Auto: member.Auto, Believed: float64(member.Believed), Learned: member.Learned,
+		Rate: float64(member.Upload), Auto: member.Auto, Believed: float64(member.Believed), Learned: member.Learned, Trial: trial,
 		Packets: now.Packets, Bytes: now.Bytes, Passed: now.Passed, Silent: now.Silent, Backlog: now.Backlog.Seconds(),
 		Drops: m[len(m)-1].counters[member.Device].TxDropped,
 	}

@@ -26,7 +26,7 @@ type schedulers struct {
 
 	mu    sync.Mutex
 	taken map[string]Scheduler          // by device
-	told  map[string]netstate.Scheduler // what they were told last
+	told  map[string]netstate.Scheduler // what they were told last, as far as they took it; damaged if that was not all
 }
 
 func newSchedulers(e Effects, log *logger) *schedulers {
@@ -53,11 +53,11 @@ func (s *schedulers) observe(links []netstate.Link) ([]netstate.Scheduler, error
 			return nil, err
 		}
 		told := s.told[device]
-		told.Device, told.Lines, told.Damaged = device, slices.Clone(told.Lines), len(health.Damage) > 0
+		told.Device, told.Lines, told.Damaged = device, slices.Clone(told.Lines), told.Damaged || len(health.Damage) > 0
 		for i, l := range told.Lines {
-			told.Lines[i].Gone = slices.Contains(health.Lost, l.Device)
+			told.Lines[i].Gone = !slices.Contains(health.In, l.Device)
 		}
-		if told.Damaged {
+		if len(health.Damage) > 0 {
 			s.log.Warn("scheduler", zap.String("bond", device), zap.String("damage", strings.Join(health.Damage, ", ")))
 		}
 		observed = append(observed, told)
@@ -119,34 +119,33 @@ func (s *schedulers) take(device string, mtu int) error {
 	return nil
 }
 
-// unknown in place of a duration says that it is not known what a scheduler does:
-// it has to be told again, since nothing that is wanted is the same.
-const unknown = -1
-
+// tell remembers the lines that are in then: others are tried again.
 func (s *schedulers) tell(to netstate.Scheduler) error {
 	x := s.taken[to.Device]
 	if x == nil {
 		return fmt.Errorf("the bond %s has no scheduler", to.Device)
 	}
-	s.remember(netstate.Scheduler{Device: to.Device, DeadAfter: unknown}) // in case of an error
-	if err := x.SetMode(scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: to.DeadAfter, Patience: to.Patience}); err != nil {
-		return err
-	}
 	var lines []scheduler.Line
 	for _, l := range to.Lines {
 		lines = append(lines, scheduler.Line{Device: l.Device, Rate: l.Rate, Delay: l.Delay, Overhead: l.Overhead, Cells: l.Cells})
 	}
-	if err := x.SetLines(lines); err != nil {
-		return err
+	err := x.SetMode(scheduler.Mode{Cap: scheduler.DefaultCap, DeadAfter: to.DeadAfter, Patience: to.Patience})
+	err = errors.Join(err, x.SetLines(lines))
+	c, unread := x.Counters()
+	err = errors.Join(err, unread)
+	asked := to.Lines
+	to.Damaged, to.Lines = err != nil, nil
+	for _, in := range c.Lines {
+		l := netstate.ScheduledLine{Device: in.Device} // which should have left
+		if i := slices.IndexFunc(asked, func(l netstate.ScheduledLine) bool { return l.Device == in.Device }); i >= 0 {
+			l = asked[i]
+		}
+		to.Lines = append(to.Lines, l)
 	}
-	s.remember(to)
-	return nil
-}
-
-func (s *schedulers) remember(told netstate.Scheduler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told[told.Device] = told
+	s.told[to.Device] = to
+	return err
 }
 
 // remove takes away also what an earlier process has left; where the kernel
@@ -177,41 +176,47 @@ func (s *schedulers) echoed(device string) error {
 }
 
 func (s *schedulers) note(device string, what func(Scheduler, string) error) (in bool, err error) {
+	x := s.of(device)
+	if x == nil {
+		return false, nil
+	}
+	return true, what(x, device)
+}
+
+// of returns the scheduler that has a line; nil: none.
+func (s *schedulers) of(device string) Scheduler {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for bond, told := range s.told {
 		if slices.ContainsFunc(told.Lines, func(l netstate.ScheduledLine) bool { return l.Device == device }) {
-			return true, what(s.taken[bond], device)
+			return s.taken[bond]
 		}
 	}
-	return false, nil
+	return nil
 }
 
-// leaveTime is for packets that are under way to a line inside the kernel.
-const leaveTime = 10 * time.Millisecond
+func (s *schedulers) all() map[string]Scheduler {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.taken)
+}
 
 // leave has packets go to a line no more that is about to be closed: the
-// supervisor would tell of it when some are lost already.
-func (s *schedulers) leave(device string) error {
-	s.mu.Lock()
-	all := maps.Clone(s.taken)
-	s.mu.Unlock()
+// supervisor would tell of it when some are lost already. It returns whether any
+// went there.
+func (s *schedulers) leave(device string) (was bool, err error) {
 	var errs []error
-	for _, x := range all {
-		was, err := x.Leave(device)
-		if errs = append(errs, err); was {
-			<-time.After(leaveTime)
-		}
+	for _, x := range s.all() {
+		in, err := x.Leave(device)
+		was, errs = was || in, append(errs, err)
 	}
-	return errors.Join(errs...)
+	return was, errors.Join(errs...)
 }
 
 // counters are those of all bonds, by device. What cannot be read is not there.
 func (s *schedulers) counters() map[string]scheduler.Counters {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	all := map[string]scheduler.Counters{}
-	for device, x := range s.taken {
+	for device, x := range s.all() {
 		if c, err := x.Counters(); err == nil {
 			all[device] = c
 		}
@@ -232,7 +237,7 @@ func (s *schedulers) close() error {
 type scheduling interface {
 	heard(device string) (in bool, err error)
 	echoed(device string) error
-	leave(device string) error // before the session is closed
+	leave(device string) (was bool, err error) // before the session is closed
 }
 
 // answered tells the bond's scheduler of an answered echo, and the supervisor if
@@ -251,3 +256,16 @@ func (w *worker) answered(before, now lcp.EchoStats) {
 // leastStep is by how much the shortest round trip has to become shorter to be
 // told.
 const leastStep = 200 * time.Microsecond
+
+// leaveTime is for packets that are under way to a line inside the kernel.
+const leaveTime = 10 * time.Millisecond
+
+// leave takes a line that still carries packets out of its bond, and waits for
+// those that are under way to it.
+func (w *worker) leave() {
+	was, err := w.bond.leave(w.cfg.Device)
+	w.check(err)
+	if was {
+		<-time.After(leaveTime)
+	}
+}

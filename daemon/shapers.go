@@ -7,7 +7,7 @@ import (
 )
 
 // tellShapers logs what the queues of weighted bonds are made of, as found: the
-// kernel may lack the best.
+// kernel may lack the best. Without fair queues a warning is in place.
 func (d *Daemon) tellShapers(found []netstate.Shaper) {
 	kinds := map[string]netstate.ShaperKind{}
 	for _, s := range found {
@@ -16,13 +16,15 @@ func (d *Daemon) tellShapers(found []netstate.Shaper) {
 			continue
 		}
 		about := []zap.Field{zap.String("bond", s.Device), zap.String("kind", string(s.Kind))}
+		tell := d.log.Info
 		switch s.Kind {
 		case netstate.ShaperTBFCoDel:
 			about = append(about, zap.String("lacking", "cake: hosts get no equal shares, and packets marked by DSCP no precedence"))
 		case netstate.ShaperTBF:
-			about = append(about, zap.String("lacking", "cake, fq_codel: connections get no equal shares either"))
+			tell = d.log.Warn
+			about = append(about, zap.String("lacking", "cake, fq_codel: neither hosts nor connections get equal shares, and a ping waits behind other packets"))
 		}
-		d.log.Info("shaper", about...)
+		tell("shaper", about...)
 	}
 	d.shapers = kinds
 }

@@ -52,7 +52,7 @@ func TestShaped(t *testing.T) {
 		}
 		w.host.change(func(h *fakeHost) { h.state.Shapers[0].Kind = netstate.ShaperTBF })
 		time.Sleep(time.Second)
-		w.expect(1, "info shaper bond=wanbond0 kind=tbf lacking=cake, fq_codel: connections get no equal shares either")
+		w.expect(1, "warn shaper bond=wanbond0 kind=tbf lacking=cake, fq_codel: neither hosts nor connections get equal shares, and a ping waits behind other packets")
 
 		w.write("linebond.toml", "[bond]\nmode = \"weighted\"\nshaping = \"none\"\n")
 		w.hup()

@@ -3,8 +3,10 @@ package daemon
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"linebond/bond"
+	"linebond/config"
 	"linebond/control"
 	"linebond/line"
 	"linebond/probe"
@@ -16,9 +18,10 @@ func (d *Daemon) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{Version: d.options.Version, Started: d.started, Lines: []control.Line{}, Bonds: []control.Bond{}}
 	var workers []*worker
 	var bonds []bond.Bond
+	var configured []config.Bond
 	var readings meter
 	err := d.do(ctx, func() error {
-		workers, bonds, readings = d.sorted(), d.planned, d.meter
+		workers, bonds, configured, readings = d.sorted(), d.planned, d.config.Bonds, d.meter
 		s.Trouble = d.trouble.last
 		return nil
 	})
@@ -42,7 +45,11 @@ func (d *Daemon) Status(ctx context.Context) (control.Status, error) {
 		s.Lines = append(s.Lines, l)
 	}
 	for _, b := range bonds {
-		s.Bonds = append(s.Bonds, d.bondStatus(b, lines, readings))
+		status := d.bondStatus(b, lines, readings)
+		if i := slices.IndexFunc(configured, func(c config.Bond) bool { return c.Device == b.Device }); i >= 0 && status.Scheduler != nil {
+			status.Scheduler.Waits = status.Scheduler.Queue == nil && waits(configured[i], b)
+		}
+		s.Bonds = append(s.Bonds, status)
 	}
 	return s, nil
 }
@@ -65,12 +72,17 @@ func (d *Daemon) bondStatus(b bond.Bond, lines map[string]line.Status, readings 
 		member := control.Member{
 			Line: m.Line, Device: m.Device, In: m.In, Fallback: m.Fallback, Reason: m.Reason, Since: m.Since, Rejoin: control.Optional(m.Rejoin),
 			Share: m.Share, Sent: readings.sent(m.Device, devices), Rates: readings.rates(m.Device), RTT: echo.RTT.Seconds(), Loss: echo.Loss,
-			Scheduled: readings.scheduledLine(b, m),
+			Scheduled: readings.scheduledLine(b, m, d.rates.of(m.Line).Trial),
 		}
 		if p := d.pings.Of(m.Line); p != (probe.Health{}) {
 			member.Ping = &control.Ping{Silent: p.Silent, RTT: p.RTT.Seconds(), Loss: p.Loss}
 		}
 		status.Members = append(status.Members, member)
+	}
+	for i, m := range status.Members {
+		if m.Scheduled != nil && m.Scheduled.Silent {
+			status.Members[i].Reason = passedOver(status)
+		}
 	}
 	return status
 }

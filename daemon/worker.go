@@ -103,14 +103,14 @@ func (w *worker) run(ctx context.Context) {
 			return
 		case cause := <-w.stop:
 			stopping = true
-			w.check(w.bond.leave(w.cfg.Device))
+			w.leave()
 			w.handle(line.Down{Cause: cause})
 		case e := <-w.events:
 			if stopping && wakes(e) {
 				continue
 			}
 			if closes(e) {
-				w.check(w.bond.leave(w.cfg.Device))
+				w.leave()
 			}
 			w.handle(e)
 		case <-w.clock.C:
@@ -232,6 +232,7 @@ func (w *worker) linkChanged(link line.Link) {
 	w.link = link
 	w.handle(line.LinkChanged{Link: link})
 	if changed != nil && w.session != nil {
+		w.leave()
 		w.closeSession()
 		w.handle(line.SessionLost{Err: changed})
 	}
@@ -317,32 +318,6 @@ func (w *worker) check(err error) {
 	}
 }
 
-func (w *worker) openDiscovery() {
-	w.closeDiscovery()
-	discovery, err := w.effects.Planes.OpenDiscovery(w.cfg)
-	if err == nil {
-		w.discovery = discovery
-		var early Early
-		if early, err = w.effects.Planes.OpenEarly(w.cfg); err == nil {
-			w.early = early
-		}
-	}
-	if err != nil {
-		w.pending = append(w.pending, line.DiscoveryFailed{Err: err})
-	}
-}
-
-func (w *worker) openSession(a line.OpenSession) {
-	session, err := w.effects.Planes.OpenSession(w.cfg, a.Session, w.early)
-	w.closeEarly()
-	if err != nil {
-		w.pending = append(w.pending, line.SessionFailed{Err: err})
-		return
-	}
-	w.session = session
-	w.pending = append(w.pending, line.SessionOpened{})
-}
-
 func (w *worker) setTimer(a line.SetTimer) {
 	w.timers[a.Timer] = deadline{time.Now().Add(a.Delay), a.Generation}
 	w.wind()
@@ -382,34 +357,4 @@ func (w *worker) fire() {
 func (w *worker) keep(s line.Status) {
 	w.latest.Store(&s)
 	w.changed()
-}
-
-func (w *worker) closeSockets() {
-	w.closeSession()
-	w.closeDiscovery()
-	w.timers = [line.NumTimers]deadline{}
-	w.clock.Stop()
-}
-
-func (w *worker) closeSession() {
-	if w.session != nil {
-		w.settle()
-		w.check(w.session.Close())
-		w.session = nil
-	}
-}
-
-func (w *worker) closeDiscovery() {
-	w.closeEarly()
-	if w.discovery != nil {
-		w.check(w.discovery.Close())
-		w.discovery = nil
-	}
-}
-
-func (w *worker) closeEarly() {
-	if w.early != nil {
-		w.check(w.early.Close())
-		w.early = nil
-	}
 }

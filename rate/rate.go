@@ -4,22 +4,26 @@
 // to the line than it carries, and each echo gives a sample: when it was sent, how long it took, and how many bytes had been handed to the
 // line until then.
 //
-//	standing  While round trips are long all the time the modem's queue is never empty. Then the line has carried exactly what was handed
-//	          to it between two echoes, in the time between their answers: that is its rate, whatever the senders do.
-//	clear     While no round trip is long the line has carried all that it was given: its rate is no less. If that is nearly what is
-//	          believed, the line may carry more: the belief grows until round trips do. After a measurement that is a probe, for which the
-//	          line waits ever longer, from ten seconds to five minutes, as long as there is nothing to be gained.
+//	late   While answers are late one after another the modem's queue is not empty. Then the line has carried exactly what was handed to
+//	       it between two echoes, in the time between their answers: that is its rate, whatever the senders do. Such times are added
+//	       up to a second at least, a flow's pauses left out. Where many echoes are lost the same part of the rest was dropped, too.
+//	clear  While no round trip is long the line has carried all that it was given: its rate is no less. If that is nearly what is
+//	       believed, or its bond has enough to do and prefers other lines, it may carry more: the belief grows until round trips do.
+//	       After a measurement that is a probe, faster and faster, for which the line waits ever longer, from ten seconds to five
+//	       minutes, as long as there is nothing to be gained.
 //
 // Something else may have made the round trips long: a download, or an access concentrator that is busy. So a rate that is much lower than
-// what was believed is on trial: for a few seconds a little less still is believed, so that the line is given less. If the round trips get
-// short the queue was ours. If they do not, the rate is what it was, and the next trial has to wait, from one minute to three.
+// what was believed is on trial: for a few seconds a good deal less still is believed, so that the line is given less. If the round trips
+// get short the queue was ours. If they do not, the rate is what it was, and the next trial has to wait, from one minute to three. Rates
+// that are a little lower are believed at once, but count as proven only after a trial: so many downloads do not wear a belief down.
 //
 // # When it is wrong
 //
 //   - A modem that lets echoes overtake data, a line whose rate is policed instead of queued, and a queue shorter than about 30 ms show
 //     nothing: the belief grows to what senders hand to the line before they notice their losses.
-//   - A sender that does not heed losses keeps the queue full, and drops look like carried bytes. Windows with lost echoes are left out,
-//     so that a gross error does not happen, but the rate may come out some per cent high.
+//   - Drops look like carried bytes, as far as no echo is among them. Where a shaper goes by the belief it gets less until nothing is
+//     dropped. Without one the belief may be a fifth too high, on all lines alike: only their ratios matter then.
+//   - With few echoes a queue may have been empty between two late answers: the rate is too low until the belief has grown again.
 //   - What goes to the line past our counters is missing, as is overhead that the configuration does not tell.
 //   - A line that is never loaded is not learned, nor is one whose senders stay below what is believed followed when it gets faster.
 //   - Round trips that are long for another reason put off probes, and cost the line a part of its share for each trial. If they happen to
@@ -44,31 +48,32 @@ const (
 const Start = 1_000_000
 
 const (
-	window    = time.Second // the least that a judgement is made of
-	intervals = 2           // and so many intervals between echoes
-	results   = 3           // measurements of which the middle one counts
+	window    = time.Second      // the least that a judgement is made of
+	intervals = 2                // and so many intervals between echoes
+	results   = 3                // measurements of which the middle one counts
+	recent    = 30 * time.Second // others count no more
 
 	rise     = 10 * time.Millisecond // of the round trip that can be told from noise, on a quiet line
 	unsteady = 3                     // times the mean deviation of its round trips, in addition
-	standing = 20 * time.Millisecond // above the noise, once at least, if a queue stands
 
 	loaded = 0.75 // of the belief: a line that carries that much may carry more
-	beside = 0.2  // likewise, if all lines together have enough to do
 	idle   = 0.05 // of the belief: with less load a rise is not ours, and the line is quiet
 
-	unknownGrowth = 0.5  // a second, before the first measurement
-	knownGrowth   = 0.25 // up to what it once was
-	probeGrowth   = 0.03 // beyond
-	leastHold     = 10 * time.Second
-	longestHold   = 5 * time.Minute
+	ahead       = 1.4             // times what is carried, before the first measurement
+	more        = 1.02            // times what was carried before: the load grows
+	stays       = 3 * time.Second // as long as the load does not grow
+	mostGrowth  = 0.5             // a second
+	knownGrowth = 0.25            // a second, up to what it once was
+	probeGrowth = 0.03            // beyond
+	faster      = 0.1             // in addition, for each time that it has grown by as much as it was
+	leastHold   = 10 * time.Second
+	longestHold = 5 * time.Minute
 
-	near       = 0.95             // of the proven rate: a measurement that needs no trial
+	near       = 0.75             // of the proven rate: a measurement that needs no trial
 	far        = 1.15             // times the proven rate: a measurement that counts as a higher rate
-	onTrial    = 0.8              // of the new rate
+	onTrial    = 0.7              // of the new rate
 	drainTime  = 20 * time.Second // so long at most: what does not get empty is not ours
 	drain      = 0.97             // of the rate is told while the queue stands, so that it gets empty
-	huge       = 8                // a fall by so much has to last for
-	lasts      = 10 * time.Second
 	trialTime  = 30 * time.Second
 	trialStart = 4 * time.Second // in which the load follows what is told
 	leastPause = time.Minute
@@ -81,6 +86,7 @@ type Estimate struct {
 	Rate    uint64 // bit/s on the wire, between Least and Most
 	Settled bool   // it has been measured once: else it is a guess that grows
 	Trial   bool   // a lower rate is on trial
+	Probe   bool   // a higher one is tried
 }
 
 // Cause is why an estimate has changed last.
@@ -100,7 +106,9 @@ type Estimator struct {
 	echoes []echo // the last ones, the oldest first
 	newest uint64 // number of the last one that was answered
 	base   base
-	found  []float64 // the last measurements while the queue stood, in bit/s
+	run    int       // answers in a row that came late
+	busy   meter     // since the last measurement
+	found  []finding // the last measurements, the oldest first
 
 	rate    float64 // bit/s
 	settled bool
@@ -110,7 +118,6 @@ type Estimator struct {
 	from    float64 // what was known when it began
 	hold    time.Duration
 	held    time.Time // no probe before
-	doubted time.Time // since when measurements are absurdly low
 	trial   *trial
 	pause   time.Duration // after a trial in vain
 	paused  time.Time     // no trial before
@@ -158,7 +165,7 @@ func (e *Estimator) Estimate() Estimate {
 	if !e.stood.IsZero() && e.latest.Sub(e.stood) < drainTime {
 		rate *= drain
 	}
-	return Estimate{uint64(clamp(rate)), e.settled, e.trial != nil}
+	return Estimate{uint64(clamp(rate)), e.settled, e.trial != nil, e.probe != 0}
 }
 
 // Why returns why the estimate has changed last, and what round trips were then.
@@ -174,7 +181,7 @@ func (e *Estimator) Sent(now time.Time, number, bytes uint64, busy bool) {
 		case number <= last.number:
 			e.begin()
 		case bytes < last.bytes || now.Before(last.sent): // the counter is another
-			e.echoes, e.found = nil, nil
+			e.echoes, e.run, e.busy, e.found = nil, 0, meter{}, nil
 		case n == remembered:
 			e.echoes = slices.Delete(e.echoes, 0, 1)
 		}
@@ -203,18 +210,40 @@ func (e *Estimator) Answered(number uint64, trip time.Duration) {
 	}
 	e.echoes[i].trip, e.newest, e.latest = trip, number, e.echoes[i].sent.Add(trip)
 	e.base.take(e.echoes[i].sent, trip)
-	if e.isLong(trip) && i > 0 && e.isLong(e.echoes[i-1].trip) { // one alone may be by chance
+	e.read(i)
+	v, ok := e.window(i)
+	if e.run >= 2 && (!ok || v.load >= loaded*e.probe) { // one alone may be by chance, with less load they are not ours
 		e.endProbe(e.latest)
 	}
-	v, ok := e.window(i)
-	if !ok {
-		e.found = nil
-		return
+	if ok {
+		if v.load < idle*e.rate {
+			e.base.quiet(trip)
+		}
+		e.judge(v, e.echoes[i].sent.Sub(e.echoes[i-1].sent))
 	}
-	if v.load < idle*e.rate {
-		e.base.quiet(trip)
+}
+
+func (e *Estimator) isLong(trip time.Duration) bool { return trip > e.base.least()+e.base.noise() }
+
+// view is what the last echoes show together.
+type view struct {
+	last  echo
+	load  float64 // bit/s
+	clear bool    // no round trip was long
+}
+
+// window looks at the last echoes up to the one at i. It is false if they are too few, or one of them was lost.
+func (e *Estimator) window(i int) (view, bool) {
+	v := view{last: e.echoes[i], clear: true}
+	for j := i; j >= 0 && e.echoes[j].trip != 0; j-- {
+		x := e.echoes[j]
+		v.clear = v.clear && !e.isLong(x.trip)
+		if span := v.last.sent.Sub(x.sent); span >= window && i-j >= intervals {
+			v.load = bits(x, v.last, span)
+			return v, true
+		}
 	}
-	e.judge(v, e.echoes[i].sent.Sub(e.echoes[i-1].sent))
+	return view{}, false
 }
 
 // bits is what was given to the line between two echoes, a second.
@@ -225,94 +254,68 @@ func bits(a, b echo, d time.Duration) float64 {
 	return 8 * float64(b.bytes-a.bytes) / d.Seconds()
 }
 
-// quieten takes that no round trip is long: no queue stands, nor does what has made them long for another reason.
-func (e *Estimator) quieten(v view) {
-	e.stood = time.Time{}
-	if now := v.last.answered(); now.Add(quietPause).Before(e.paused) {
-		e.paused = now.Add(quietPause)
-	}
-}
-
-// view is what the last echoes show.
-type view struct {
-	first, last     echo
-	load            float64 // bit/s
-	standing, clear bool
-}
-
-// window looks at the last echoes up to the one at i. It is false if they are too few, or one of them was lost.
-func (e *Estimator) window(i int) (view, bool) {
-	v := view{last: e.echoes[i], standing: true, clear: true}
-	var longest time.Duration
-	for j := i; j >= 0 && e.echoes[j].trip != 0; j-- {
-		x := e.echoes[j]
-		if e.isLong(x.trip) {
-			v.clear = false
-		} else {
-			v.standing = false
-		}
-		longest = max(longest, x.trip)
-		if span := v.last.sent.Sub(x.sent); span >= window && i-j >= intervals {
-			v.first, v.load = x, bits(x, v.last, span)
-			v.standing = v.standing && longest > e.base.least()+e.base.noise()+standing
-			return v, true
-		}
-	}
-	return view{}, false
-}
-
-func (e *Estimator) isLong(trip time.Duration) bool { return trip > e.base.least()+e.base.noise() }
-
 // judge draws the conclusions from a window. step is the time since the last echo before.
 func (e *Estimator) judge(v view, step time.Duration) {
-	switch {
-	case e.trial != nil:
+	now := v.last.answered()
+	if e.trial != nil {
 		e.hear(v, step)
-	case v.clear:
+	} else if v.clear {
 		e.carried(v, step)
 	}
 	if v.clear {
-		e.quieten(v)
-	}
-	if !v.standing {
-		e.found = nil
-		return
-	}
-	e.found = append(e.found, bits(v.first, v.last, v.last.answered().Sub(v.first.answered())))
-	if len(e.found) > results {
-		e.found = slices.Delete(e.found, 0, 1)
-	}
-	if len(e.found) == results && v.load > math.Max(Least, idle*e.rate) {
-		e.measured(slices.Sorted(slices.Values(e.found))[results/2], v)
+		e.stood = time.Time{}
+		if now.Add(quietPause).Before(e.paused) { // what has made round trips long is gone, too
+			e.paused = now.Add(quietPause)
+		}
 	}
 }
 
 // carried takes that the line has carried a load without delay.
 func (e *Estimator) carried(v view, step time.Duration) {
 	now := v.last.answered()
-	before, isLoaded := e.rate, v.load >= loaded*e.rate || v.last.busy && v.load >= beside*e.rate
-	if v.load > e.rate {
-		e.rate = clamp(v.load)
+	if !e.settled {
+		e.guess(v, step)
+		return
 	}
+	before, isLoaded := e.rate, v.load >= loaded*e.rate || v.last.busy
+	e.rate = math.Max(e.rate, clamp(v.load))
 	growth, most := probeGrowth, float64(Most)
-	switch {
-	case !e.settled:
-		growth = unknownGrowth
-	case e.rate < e.once:
+	if e.rate < e.once {
 		growth, most = knownGrowth, e.once
 	}
 	if isLoaded && (growth > probeGrowth || !now.Before(e.held)) {
 		if e.probe == 0 {
 			e.probe, e.from = before, before
 		}
+		growth = math.Min(mostGrowth, growth+faster*(e.rate/e.from-1))
 		e.rate = clamp(math.Min(most, e.rate*(1+growth*math.Min(step.Seconds(), 2))))
 	}
 	if e.probe != 0 {
 		e.probe = math.Max(e.probe, v.load)
+		if !isLoaded && v.load < idle*e.probe { // what it has carried is all that is known
+			e.rate, e.probe = clamp(e.probe), 0
+		}
 	}
 	if e.rate > before {
 		e.proven = math.Max(e.proven, math.Max(e.probe, v.load))
 		e.note(Carried, v.last.trip)
+	}
+}
+
+// guess takes the same before the first measurement. As long as the line carries more and more, more than that is believed, so that its part
+// of the load grows. Then no more than it has carried is: or a flow that does not fill the line would leave nothing to others.
+func (e *Estimator) guess(v view, step time.Duration) {
+	now := v.last.answered()
+	if v.last.busy && v.load < loaded*e.proven { // others are preferred
+		e.proven = clamp(e.proven * (1 + knownGrowth*math.Min(step.Seconds(), 2)))
+	}
+	if v.load > more*e.proven {
+		e.proven, e.held = clamp(v.load), now.Add(stays)
+		e.note(Carried, v.last.trip)
+	}
+	e.rate = e.proven
+	if now.Before(e.held) && e.cause == Carried {
+		e.rate = clamp(ahead * e.proven)
 	}
 }
 
@@ -321,9 +324,7 @@ func (e *Estimator) endProbe(now time.Time) {
 	if e.probe == 0 {
 		return
 	}
-	if e.settled {
-		e.rate = clamp(e.probe)
-	}
+	e.rate = clamp(e.probe)
 	if e.probe > 1.05*e.from { // there was something to be gained
 		e.hold = 0
 	}

@@ -7,24 +7,19 @@ import (
 
 // trial is a measurement that is much lower than what was believed, and is believed only if the round trips get short by it.
 type trial struct {
-	rate   float64 // bit/s
-	least  float64 // of charge
-	charge float64 // what was measured when it began: the line is told a little less
-	began  time.Time
-	rise   time.Duration // of the round trip
-	calm   time.Duration // for how long the line was given less than the rate, with no effect
+	rate           float64 // bit/s; the line is told a little less
+	began          time.Time
+	rise           time.Duration // of the round trip
+	calm           time.Duration // for how long the line was given less than the rate, with no effect
+	answered, lost int           // echoes
 }
 
-// measured takes a rate that a standing queue shows.
-func (e *Estimator) measured(rate float64, v view) {
-	now := v.last.answered()
-	rate = clamp(rate)
-	if rate >= e.proven/huge {
-		e.doubted = time.Time{}
-	}
+// measured takes a rate that a standing queue shows, from n measurements.
+func (e *Estimator) measured(f finding, n int, x echo) {
+	now, rate := x.answered(), clamp(f.rate)
 	switch {
 	case e.trial != nil:
-		e.retry(rate, now)
+		e.retry(f)
 		return
 	case !e.settled:
 		e.settled = true
@@ -33,27 +28,23 @@ func (e *Estimator) measured(rate float64, v view) {
 	case rate >= near*e.proven:
 		e.approach(rate)
 		e.drain(now)
-	case now.Before(e.paused) && v.last.trip < 2*e.alibi:
-		return
-	case rate < e.proven/huge && e.doubt(now):
+	case n < results && !f.lossy || now.Before(e.paused) && x.trip < 2*e.alibi:
 		return
 	default:
-		e.trial = &trial{rate: rate, charge: rate, least: rate / 2, began: now, rise: v.last.trip - e.base.least()}
+		e.trial = &trial{rate: rate, began: now, rise: x.trip - e.base.least()}
 		e.rate = clamp(onTrial * rate)
 	}
-	e.note(Measured, v.last.trip)
+	e.note(Measured, x.trip)
 	e.rest(now, e.hold)
 }
 
-// retry takes another measurement during a trial. At first the load may still be falling. Then it gets more exact: the line is given less, so
-// that nothing is dropped.
-func (e *Estimator) retry(rate float64, now time.Time) {
+// retry takes another measurement during a trial. It gets more exact: the line is given less, so that nothing is dropped.
+func (e *Estimator) retry(f finding) {
 	t := e.trial
-	if now.Sub(t.began) < trialStart {
-		t.charge = math.Max(math.Min(t.charge, rate), t.least)
-		e.rate = clamp(onTrial * t.charge)
+	if f.rate < t.rate && (f.lossy || f.at.Sub(t.began) < trialStart) {
+		t.rate, t.calm, t.answered, t.lost = math.Max(f.rate, t.rate/2), 0, 0, 0
+		e.rate = clamp(onTrial * t.rate)
 	}
-	t.rate = math.Max(math.Min(t.rate, rate), onTrial*t.charge)
 }
 
 // drain takes that the queue stands.
@@ -61,14 +52,6 @@ func (e *Estimator) drain(now time.Time) {
 	if e.stood.IsZero() {
 		e.stood = now
 	}
-}
-
-// doubt says whether it is too early to believe in an absurd fall.
-func (e *Estimator) doubt(now time.Time) bool {
-	if e.doubted.IsZero() {
-		e.doubted = now
-	}
-	return now.Sub(e.doubted) < lasts
 }
 
 // fix makes a rate the one from which others are judged.
@@ -93,7 +76,7 @@ func (e *Estimator) approach(rate float64) {
 // hear goes on with a trial. step is the time since the echo before.
 func (e *Estimator) hear(v view, step time.Duration) {
 	t, now := e.trial, v.last.answered()
-	under := v.load <= (1+onTrial)/2*t.charge && now.Sub(t.began) >= trialStart
+	under := v.load <= (1+onTrial)/2*t.rate && now.Sub(t.began) >= trialStart
 	if under {
 		t.calm += step
 	}
@@ -102,7 +85,7 @@ func (e *Estimator) hear(v view, step time.Duration) {
 	switch {
 	case v.clear:
 		e.convict(now)
-	case under && t.calm >= enough:
+	case under && t.calm >= enough && !isLossy(t.answered, t.lost):
 		e.acquit()
 		e.note(Acquitted, v.last.trip)
 		e.paused, e.alibi = now.Add(e.pause), v.last.trip

@@ -75,11 +75,7 @@ func probes() doctor.Native {
 		},
 		TryScheduler: func() error {
 			const mtu = 1492
-			s, err := scheduler.Open("doctor0", mtu)
-			if err != nil {
-				return err
-			}
-			return s.Remove()
+			return scheduler.Try("doctor0", mtu)
 		},
 	}
 }

@@ -26,7 +26,7 @@ func labCommand() *cobra.Command {
 			"real daemon in the router, and shows what it does as lines fail and come back. It ends with a summary, and exit status 0 if each\n" +
 			"step did what it should. Nothing of the host's network is touched, and nothing is left.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			for _, flag := range []string{"config", "runtime-dir"} {
+			for _, flag := range []string{"config", "runtime-dir", "state-dir"} {
 				if c.Flags().Changed(flag) {
 					return usage(c, fmt.Errorf("--%s is not for the lab, which has folders of its own", flag))
 				}

@@ -158,6 +158,55 @@ func Start(name string, cmd *exec.Cmd) (end <-chan error, err error) {
 	return ended, nil
 }
 
+// A House is a place in a namespace for processes that come after each other: they share one /sys, and what is mounted in it.
+type House struct{ orders chan func() }
+
+// Open makes a house, with a BPF file system at /sys/fs/bpf if the kernel has one. All in it goes with this process, or with Close.
+func Open(name string) (*House, error) {
+	h := &House{orders: make(chan func())}
+	opened := make(chan error)
+	go onThread(func() error {
+		err := enter(name)
+		if err == nil {
+			_ = unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700") // a kernel without it does without
+		}
+		opened <- err
+		for order := range h.orders {
+			order()
+		}
+		return nil
+	})
+	if err := <-opened; err != nil {
+		close(h.orders)
+		return nil, fmt.Errorf("entering the network namespace %s: %w", name, err)
+	}
+	return h, nil
+}
+
+// Do calls f in the house, and returns its error. Processes that it starts are in there, too.
+func (h *House) Do(f func() error) error {
+	done := make(chan error)
+	h.orders <- func() { done <- f() }
+	return <-done
+}
+
+// Start starts a process in the house, as the function Start does.
+func (h *House) Start(cmd *exec.Cmd) (end <-chan error, err error) {
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL} // with the thread of the house
+	if err := h.Do(cmd.Start); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", filepath.Base(cmd.Path), err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	return ended, nil
+}
+
+// Close lets go of the house; the kernel kills who is in it.
+func (h *House) Close() error {
+	close(h.orders)
+	return nil
+}
+
 // enter takes the calling thread into the namespace for good.
 func enter(name string) error {
 	file, err := os.Open(path(name))

@@ -207,3 +207,30 @@ func TestCable(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestHouse: who comes later finds what was left in the BPF file system, nobody else does, and at the end nobody stays.
+func TestHouse(t *testing.T) {
+	name := create(t, "house")
+	h, err := Open(name)
+	must(t, err)
+	const kept = "/sys/fs/bpf/netns-test"
+	must(t, h.Do(func() error { return os.Mkdir(kept, 0o700) }))
+	end, err := h.Start(exec.Command("test", "-d", kept))
+	must(t, err)
+	must(t, <-end)
+	if _, err := os.Stat(kept); err == nil {
+		t.Errorf("%s is outside", kept)
+	}
+	end, err = h.Start(exec.Command("sleep", "1000"))
+	must(t, err)
+	if found, err := Processes(name); err != nil || len(found) != 1 {
+		t.Errorf("in there live %v, %v", found, err)
+	}
+	must(t, h.Close())
+	if err := <-end; err == nil || err.Error() != "signal: killed" {
+		t.Errorf("%v", err)
+	}
+	if _, err := Open("netns-test-none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}

@@ -2,6 +2,7 @@ package tour
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -42,6 +43,11 @@ func (l *Lab) build() error {
 			return err
 		}
 	}
+	var err error
+	if l.house, err = netns.Open(router); err != nil {
+		return err
+	}
+	l.later(l.house.Close)
 	if err := l.lay(); err != nil {
 		return err
 	}
@@ -150,9 +156,9 @@ func (l *Lab) startDownload() {
 	l.load = startLoad("download", connections(l.options.Lines), func() *internet.Transfer { return internet.StartDownload(fromLAN, server, 0) })
 }
 
-// startUpload has the host in the LAN upload over one connection. At its end, what waits in the host is forgotten: nothing of it is to be in
+// newUpload has the host in the LAN upload over one connection. At its end, what waits in the host is forgotten: nothing of it is to be in
 // the way of the next.
-func (l *Lab) startUpload() {
+func newUpload() *load {
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := fromLAN(ctx, network, address)
 		if err != nil {
@@ -160,19 +166,36 @@ func (l *Lab) startUpload() {
 		}
 		return conn, conn.(*net.TCPConn).SetLinger(0)
 	}
-	l.load = startLoad("upload", 1, func() *internet.Transfer { return internet.StartUpload(dial, server) })
+	return startLoad("upload", 1, func() *internet.Transfer { return internet.StartUpload(dial, server) })
 }
 
-// stopLoad ends the download or upload.
+// stopLoad ends the download and the upload.
 func (l *Lab) stopLoad() error {
-	err := l.load.close()
-	l.load = nil
+	err := errors.Join(l.load.close(), l.upload.close())
+	l.load, l.upload = nil, nil
+	return err
+}
+
+// stopUpload ends the upload beside a download.
+func (l *Lab) stopUpload() error {
+	err := l.upload.close()
+	l.upload = nil
 	return err
 }
 
 // startPings has the host in the LAN ping.
 func (l *Lab) startPings() (err error) {
 	l.pings, err = internet.StartEcho(fromLAN, server, internet.EchoConfig{Timeout: time.Second})
+	return err
+}
+
+// stopPings ends them.
+func (l *Lab) stopPings() error {
+	if l.pings == nil {
+		return nil
+	}
+	err := l.pings.Close()
+	l.pings = nil
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"linebond/config"
+	"linebond/control"
 	"linebond/lab/modem"
 )
 
@@ -14,6 +15,7 @@ type contender struct {
 	title string
 	mode  string // of the bond
 	alone bool   // the fastest line has it for itself
+	lacks bool   // the kernel has it not
 	news  string // what the configuration says then
 }
 
@@ -24,20 +26,17 @@ const fastest = 0
 func comparison(o Options) step {
 	return step{
 		title: "upload compared",
-		say: fmt.Sprintf("The host in the LAN uploads by one connection: over %s alone, which is the fastest; by the kernel's TEQL, if that "+
+		say: fmt.Sprintf("The host in the LAN uploads by one connection, and pings: over %s alone, which is the fastest; by the kernel's TEQL, if that "+
 			"is there; and by the bond of this lab. In between the configuration is edited and read again, and the lines stay up.",
 			lineName(fastest)),
-		do: (*stage).compare, see: (*stage).compared,
+		do: (*stage).compare, see: (*stage).seeCompared,
 	}
 }
 
 // contenders are in the order in which they are tried; the last one is the lab's own bond.
 func (l *Lab) contenders() []contender {
 	all := []contender{{title: lineName(fastest) + " alone", mode: config.ModeWeighted, alone: true, news: "the other lines have fallback = true"}}
-	if l.teql != "" {
-		all = append(all, contender{title: config.ModeTEQL, mode: config.ModeTEQL, news: `mode = "teql"`})
-	}
-	return append(all, contender{title: config.ModeWeighted, mode: config.ModeWeighted, news: `mode = "weighted", and no line is a fallback`})
+	return append(all, contender{title: config.ModeTEQL, mode: config.ModeTEQL, lacks: l.teql == "", news: `mode = "teql"`}, contender{title: config.ModeWeighted, mode: config.ModeWeighted, news: `mode = "weighted", and no line is a fallback`})
 }
 
 // compare measures the upload of each, and ends with the configuration that it has found.
@@ -47,23 +46,59 @@ func (s *stage) compare() error {
 		sum += s.lab.options.up(i)
 	}
 	s.scene.Capacity, s.best = float64(sum), goodput(sum)
+	idle, err := s.idlePing()
+	if err != nil {
+		return err
+	}
 	for _, c := range s.lab.contenders() {
+		if c.lacks {
+			s.compared = append(s.compared, Way{Name: c.title, Absent: true})
+			continue
+		}
 		if err := s.reconfigure(c); err != nil {
 			return err
 		}
-		rate, err := s.upload(c)
+		way, err := s.upload(c, idle)
 		if err != nil {
 			return err
 		}
-		s.measure(c.title, rate, "bit/s")
+		s.compared = append(s.compared, way)
+		s.measure(c.title, way.Rate, "bit/s")
 	}
 	return nil
 }
 
-func (s *stage) compared() (string, error) {
-	alone, together := s.measured[0].Value, s.measured[len(s.measured)-1].Value
-	return fmt.Sprintf("One connection gets %.1f Mbit/s of %.1f %s, and %.1f over %s alone:",
-		together/1e6, s.best/1e6, over(s.lab.options.Lines), alone/1e6, lineName(fastest)), nil
+// seeCompared says how the upload went. The bond is to be worth it; but a busy machine may have had no time for it.
+func (s *stage) seeCompared() (string, error) {
+	const enough = 0.9
+	alone, together := s.compared[0].Rate, s.compared[len(s.compared)-1].Rate
+	if together < enough*alone {
+		return "", fmt.Errorf("one connection gets %.1f Mbit/s %s, which is less than the %.1f over %s alone",
+			together/1e6, over(s.lab.options.Lines), alone/1e6, lineName(fastest))
+	}
+	return fmt.Sprintf("One connection gets %.1f Mbit/s of %.1f %s, and %.1f over %s alone. %s "+
+		"SHARE is of what all lines can carry, LATE what the bond's program estimates to come out of order, PING how much longer "+
+		"a ping takes than in idle lines:", together/1e6, s.best/1e6, over(s.lab.options.Lines), alone/1e6, lineName(fastest), s.shaper()), nil
+}
+
+// shaper says where the upload waits.
+func (s *stage) shaper() string {
+	for _, b := range s.scene.Status.Bonds {
+		if b.Scheduler != nil && b.Scheduler.Queue != nil {
+			return fmt.Sprintf("What is too much for the lines waits in %s's queue (%s).", b.Device, b.Scheduler.Queue.Kind)
+		}
+	}
+	return "What is too much for the lines waits in the modems."
+}
+
+// idlePing is how long a ping takes in idle lines, at least; 0: none has come back.
+func (s *stage) idlePing() (time.Duration, error) {
+	const enough = 10
+	if err := s.lab.startPings(); err != nil {
+		return 0, err
+	}
+	_, err := s.await("pings come back", func() bool { return s.lab.pinged().Received+s.lab.pinged().Lost >= enough })
+	return s.lab.pinged().Min, errors.Join(err, s.lab.stopPings())
 }
 
 // goodput is what TCP can carry in its segments, in bit/s, over lines that carry so much together.
@@ -109,12 +144,15 @@ func (s *stage) serve(c contender) bool {
 	return s.scene.Status.Bonds[0].Mode == c.mode
 }
 
-// upload returns the rate of one, in bit/s, of the seconds after it has found its pace.
-func (s *stage) upload(c contender) (rate float64, err error) {
+// upload measures one in the seconds after it has found its pace.
+func (s *stage) upload(c contender, idle time.Duration) (way Way, err error) {
 	const pace, window = time.Second, 3 * time.Second
-	s.lab.startUpload()
+	s.lab.load = newUpload()
 	var begun, marked time.Time
 	var before int64
+	var counted control.Scheduler
+	var pinging error
+	way.Name = c.title
 	_, err = s.await("the upload over "+c.title+" has run for some seconds", func() bool {
 		moved, now := s.lab.load.moved()[0], time.Now()
 		switch {
@@ -124,13 +162,40 @@ func (s *stage) upload(c contender) (rate float64, err error) {
 			}
 		case marked.IsZero():
 			if now.Sub(begun) > pace {
-				marked, before = now, moved
+				marked, before, counted = now, moved, s.counted()
+				pinging = s.lab.startPings()
 			}
 		case now.Sub(marked) > window:
-			rate = 8 * float64(moved-before) / now.Sub(marked).Seconds()
+			way.Rate = 8 * float64(moved-before) / now.Sub(marked).Seconds()
 			return true
 		}
 		return false
 	})
-	return rate, errors.Join(err, s.lab.stopLoad())
+	if c.mode == config.ModeWeighted && !c.alone {
+		way.Late = late(counted, s.counted())
+	}
+	if p := s.lab.pinged(); p.Received > 0 {
+		longer := (p.Mean - idle).Seconds()
+		way.Ping = &longer
+	}
+	return way, errors.Join(err, pinging, s.lab.stopPings(), s.lab.stopLoad())
+}
+
+// counted is what the scheduler of the bond has counted.
+func (s *stage) counted() control.Scheduler {
+	for _, b := range s.scene.Status.Bonds {
+		if b.Scheduler != nil {
+			return *b.Scheduler
+		}
+	}
+	return control.Scheduler{}
+}
+
+// late is the share of packets that were late since then; nil if there were none.
+func late(then, now control.Scheduler) *float64 {
+	if now.Packets <= then.Packets {
+		return nil
+	}
+	share := float64(now.Late-then.Late) / float64(now.Packets-then.Packets)
+	return &share
 }

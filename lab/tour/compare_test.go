@@ -3,6 +3,8 @@ package tour
 import (
 	"math"
 	"testing"
+
+	"linebond/control"
 )
 
 // TestGoodput: of 1550 bytes that a full frame takes on Ethernet, TCP has 1448.
@@ -13,17 +15,37 @@ func TestGoodput(t *testing.T) {
 }
 
 func TestContenders(t *testing.T) {
-	for teql, want := range map[string][]string{"": {"line1 alone", "weighted"}, "teql3": {"line1 alone", "teql", "weighted"}} {
+	for teql, lacks := range map[string]bool{"": true, "teql3": false} {
 		l := &Lab{options: Options{Lines: 2, Bond: "weighted"}, teql: teql}
 		all := l.contenders()
-		if len(all) != len(want) {
-			t.Fatalf("with %q there are %+v", teql, all)
+		if len(all) != 3 || all[0].title != "line1 alone" || all[1].title != "teql" || all[2].title != "weighted" || all[1].lacks != lacks {
+			t.Errorf("with %q there are %+v", teql, all)
 		}
-		for i, c := range all {
-			if c.title != want[i] {
-				t.Errorf("with %q number %d is %+v", teql, i, c)
-			}
+	}
+}
+
+// TestWorthIt: a bond that is slower than its fastest line is a failure.
+func TestWorthIt(t *testing.T) {
+	for together, want := range map[float64]string{
+		22e6: "", 17e6: "", 16e6: "one connection gets 16.0 Mbit/s over both lines together, which is less than the 18.0 over line1 alone",
+	} {
+		s := &stage{lab: &Lab{options: Options{Lines: 2}}, compared: []Way{{Rate: 18e6}, {Absent: true}, {Rate: together}}}
+		got := ""
+		if _, err := s.seeCompared(); err != nil {
+			got = err.Error()
 		}
+		if got != want {
+			t.Errorf("%.0f: %s", together, got)
+		}
+	}
+}
+
+func TestLate(t *testing.T) {
+	if got := late(control.Scheduler{Packets: 100, Late: 5}, control.Scheduler{Packets: 200, Late: 7}); got == nil || *got != 0.02 {
+		t.Errorf("%v", got)
+	}
+	if got := late(control.Scheduler{Packets: 100, Late: 5}, control.Scheduler{}); got != nil {
+		t.Errorf("of another program: %v", *got)
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"linebond/lab/netns"
 )
 
 // daemon is `linebond run` in the router.
@@ -19,16 +17,24 @@ type daemon struct {
 	err     error         // then: how that was
 }
 
+// daemonArguments are the command line of `linebond run`: all its folders are the lab's own.
+func daemonArguments() []string { return append([]string{"run"}, folders()...) }
+
+// folders are the flags that name the lab's folders.
+func folders() []string {
+	return []string{"--config", configDir, "--runtime-dir", runtimeDir, "--state-dir", stateDir}
+}
+
 // startDaemon starts the program, which dies with this process.
-func startDaemon(program string) (*daemon, error) {
+func (l *Lab) startDaemon() (*daemon, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(program, "run", "--config", configDir, "--runtime-dir", runtimeDir)
+	cmd := exec.Command(l.options.Program, daemonArguments()...)
 	cmd.Stdout, cmd.Stderr = log, log
-	end, err := netns.Start(router, cmd)
+	end, err := l.house.Start(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +60,14 @@ func (d *daemon) stop() error {
 		<-d.ended
 		return errors.New("the daemon did not end within " + limit.String() + " of SIGTERM, and was killed")
 	}
+}
+
+// restart kills the daemon, and starts another one.
+func (s *stage) restart() (err error) {
+	_ = s.daemon.process.Kill() // it may have ended
+	<-s.daemon.ended
+	s.daemon, err = s.lab.startDaemon()
+	return err
 }
 
 // alive is the error of a daemon that is no more. One that does not answer may be starting, or have no time.

@@ -80,14 +80,6 @@ var faults = []fault{
 	inRouter("ip link delete wanbond0"), inRouter("ip link set wanbond0 down"), inRouter("tc qdisc delete dev wanbond0 root"),
 }
 
-// restart kills the daemon, and starts another one.
-func (s *stage) restart() (err error) {
-	_ = s.daemon.process.Kill()
-	<-s.daemon.ended
-	s.daemon, err = startDaemon(s.lab.options.Program)
-	return err
-}
-
 // heal has nothing be wrong any more.
 func (s *stage) heal() error {
 	for i := range s.lab.options.Lines {

@@ -15,6 +15,7 @@ import (
 var (
 	configDir  = filepath.Join(directory, "etc")
 	runtimeDir = filepath.Join(directory, "run")
+	stateDir   = filepath.Join(directory, "state")
 	socket     = filepath.Join(runtimeDir, "linebond.sock")
 	logFile    = filepath.Join(directory, "log")
 )

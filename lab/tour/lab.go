@@ -16,6 +16,7 @@ import (
 	"linebond/lab/internet"
 	"linebond/lab/isp"
 	"linebond/lab/modem"
+	"linebond/lab/netns"
 )
 
 // Options say what the lab is like.
@@ -54,7 +55,9 @@ type Lab struct {
 	teql    string // the TEQL device that was borrowed, if one was
 	modems  []*modem.Modem
 	isp     *isp.ISP
+	house   *netns.House // of the daemon, in the router
 	load    *load
+	upload  *load          // beside the download; nil while there is none
 	pings   *internet.Echo // beside the download; nil while there are none
 	undo    []func() error // what Close does, last first
 }

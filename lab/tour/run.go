@@ -82,16 +82,17 @@ func introduction(o Options) string {
 func guide(o Options) string {
 	at := " --runtime-dir " + runtimeDir
 	rows := columns([][]string{
-		{"  ip netns exec " + lan + " ping " + server.String(), "or curl http://" + server.String()},
-		{"  ip netns exec " + lan + " curl -o /dev/null http://" + server.String() + "/download", "traffic"},
+		{"  ip netns exec " + lan + " ping " + server.String(), "or curl"},
+		{"  ip netns exec " + lan + " curl -o /dev/null http://" + server.String() + "/download", "a download"},
+		{"  ip netns exec " + lan + " curl -X POST -T - http://" + server.String() + "/upload < /dev/zero", "an upload"},
 		{"  ip netns exec " + router + " sh", "a shell in the router"},
 		{"  " + o.Program + " status" + at, ""},
 		{"  " + o.Program + " redial " + lineName(0) + at, ""},
 		{"  " + o.Program + " reload" + at, "after an edit"},
-		{"  ip -n " + wire + " link set " + customer(0) + " down", "cable pulled; up: plugged in"},
+		{"  ip -n " + wire + " link set " + customer(0) + " down", "cable out; up: in"},
 		{"  ip -n " + wire + " link set " + carrier(0) + " down", "black hole; up: ended"},
 	})
 	return "The lab stays until Ctrl-C. In another terminal, as root:\n\n" + strings.Join(rows, "\n") +
 		"\n\n  Debian's packages for this: iproute2, curl, iputils-ping. Processes in there end with the lab." +
-		"\n\n  configuration  " + configDir + "\n  log            " + logFile + "\n  socket         " + socket + "\n"
+		"\n\n  configuration  " + configDir + "\n  log            " + logFile + "\n  socket         " + socket + "\n  learned rates  " + stateDir + "\n"
 }

@@ -41,9 +41,9 @@ func (l *Live) size() (columns, rows int) {
 	return int(size.Col), int(size.Row)
 }
 
-// Event implements Reporter. A line's new state is in the picture.
+// Event implements Reporter. A line's new state, and what a bond carries, is in the picture.
 func (l *Live) Event(e Event) error {
-	if e.Kind == changed {
+	if e.Kind == changed || e.Kind == figures {
 		return nil
 	}
 	columns, _ := l.size()

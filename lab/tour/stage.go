@@ -40,8 +40,10 @@ type stage struct {
 	before   Scene                   // how things were then
 	pinged   internet.EchoStatistics // until then
 	measured []Measure               // in this step
-	best     float64                 // bit/s, that the rates of this step could be; 0: they are not compared
-	found    []string                // devices of the router before the daemon began
+	best     float64                 // bit/s, that the rates that this step compares could be
+	compared []Way
+	figured  time.Time // when figures were told
+	found    []string  // devices of the router before the daemon began
 	results  []Result
 }
 
@@ -54,10 +56,7 @@ func newStage(ctx context.Context, lab *Lab, r Reporter) *stage {
 // end ends what the stage has running.
 func (s *stage) end() error {
 	err := s.lab.stopLoad()
-	if s.lab.pings != nil {
-		err = errors.Join(err, s.lab.pings.Close())
-		s.lab.pings = nil
-	}
+	err = errors.Join(err, s.lab.stopPings())
 	if s.daemon != nil {
 		err = errors.Join(err, s.daemon.stop())
 		s.daemon, s.scene.Status = nil, control.Status{}
@@ -74,7 +73,7 @@ func (s *stage) tell(e Event) error {
 // play goes through the steps, and ends at the first that fails.
 func (s *stage) play(steps []step) error {
 	for i, step := range steps {
-		s.before, s.measured, s.best, s.pinged = s.scene, []Measure{}, 0, s.lab.pinged()
+		s.before, s.measured, s.best, s.compared, s.pinged = s.scene, []Measure{}, 0, nil, s.lab.pinged()
 		s.scene.Saying, s.scene.Short = fmt.Sprintf("%d/%d  %s", i+1, len(steps), step.say), fmt.Sprintf("%d/%d  %s", i+1, len(steps), step.title)
 		if err := s.tell(Event{Kind: begins, Step: i + 1, Steps: len(steps), Text: step.say}); err != nil {
 			return err
@@ -89,7 +88,7 @@ func (s *stage) play(steps []step) error {
 		if s.ctx.Err() != nil {
 			return errInterrupted
 		}
-		r := Result{Title: step.title, Seen: seen, Measured: s.measured, Best: s.best, OK: err == nil}
+		r := Result{Title: step.title, Seen: seen, Measured: s.measured, Best: s.best, Compared: s.compared, OK: err == nil}
 		if err != nil {
 			r.Error = err.Error()
 		}
@@ -105,7 +104,7 @@ func (s *stage) play(steps []step) error {
 }
 
 func (s *stage) measure(name string, value float64, unit string) {
-	s.measured = append(s.measured, Measure{name, value, unit})
+	s.measured = append(s.measured, Measure{Name: name, Value: value, Unit: unit})
 }
 
 // await looks until something holds, and returns how long that took. what says what is awaited.
@@ -179,7 +178,27 @@ func (s *stage) look() error {
 			return err
 		}
 	}
+	if err := s.figure(); err != nil {
+		return err
+	}
 	return s.reporter.Scene(s.scene)
+}
+
+// figure tells each second what weighted bonds carry.
+func (s *stage) figure() error {
+	if s.scene.Now.Sub(s.figured) < time.Second {
+		return nil
+	}
+	for _, b := range s.scene.Status.Bonds {
+		if b.Scheduler == nil {
+			continue
+		}
+		s.figured = s.scene.Now
+		if err := s.tell(Event{Kind: figures, Bond: &b}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lines says in short how all lines are.

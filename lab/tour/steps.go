@@ -11,7 +11,6 @@ import (
 	"linebond/config"
 	"linebond/control"
 	"linebond/lab/concentrator"
-	"linebond/lab/netns"
 )
 
 // steps is the tour of a lab: the story.
@@ -25,16 +24,26 @@ func steps(o Options) []step {
 	if o.compares() {
 		all = append(all, comparison(o))
 	}
-	return append(all, faultSteps(o.Lines)...)
+	return append(all, o.faultSteps()...)
 }
 
 // compares says whether the tour compares modes.
 func (o Options) compares() bool { return o.Bond == config.ModeWeighted && o.Lines > 1 }
 
 // faultSteps is the part of the tour in which things go wrong.
-func faultSteps(lines int) []step {
+func (o Options) faultSteps() []step {
+	lines := o.Lines
 	first, last := 0, lines-1
-	return []step{{
+	hole := step{
+		title: "black hole",
+		say:   fmt.Sprintf("%s becomes a black hole: its carrier stays, but nothing gets through. Only unanswered echoes can tell.", lineName(first)),
+		do:    blackHole(first, true),
+		see:   fails(first),
+	}
+	if o.compares() {
+		hole = passedOver(hole, first)
+	}
+	all := []step{{
 		title: "download",
 		say: fmt.Sprintf("A host in the LAN downloads from a server on the internet, over %d connections, and pings it ten times a second. "+
 			"There are %.0f Mbit/s to be had, %s.",
@@ -50,12 +59,7 @@ func faultSteps(lines int) []step {
 		say:   "The cable is plugged in again.",
 		do:    func(s *stage) error { return s.lab.modems[last].Cut(false) },
 		see:   returns(last),
-	}, {
-		title: "black hole",
-		say:   fmt.Sprintf("%s becomes a black hole: its carrier stays, but nothing gets through. Only unanswered echoes can tell.", lineName(first)),
-		do:    blackHole(first, true),
-		see:   fails(first),
-	}, {
+	}, hole, {
 		title: "black hole ends",
 		say:   fmt.Sprintf("%s gets through again.", lineName(first)),
 		do:    blackHole(first, false),
@@ -87,19 +91,23 @@ func faultSteps(lines int) []step {
 			"before: each fall that comes soon after another doubles rejoin_after.",
 		do:  redial(last),
 		see: redialled(last),
-	}, {
+	}}
+	if o.compares() {
+		all = append(all, killed())
+	}
+	return append(all, step{
 		title: "all closed",
 		say:   "The daemon gets a SIGTERM. It is to close its sessions in good order, and to leave nothing behind in the router.",
 		do:    (*stage).end,
 		see:   (*stage).nothingLeft,
-	}}
+	})
 }
 
 func (s *stage) start() (err error) {
 	if s.found, err = devices(router); err != nil {
 		return err
 	}
-	s.daemon, err = startDaemon(s.lab.options.Program)
+	s.daemon, err = s.lab.startDaemon()
 	return err
 }
 
@@ -270,8 +278,7 @@ func (s *stage) goesOn() (string, error) {
 		text += fmt.Sprintf(", and %d had to begin anew", broken)
 	}
 	lost, of := s.pingsLost()
-	s.measure("pings lost", float64(lost), "")
-	s.measure("pings", float64(of), "")
+	s.measured = append(s.measured, Measure{Name: "pings lost", Value: float64(lost), Of: float64(of)})
 	return fmt.Sprintf("%s. Pings lost: %d of %d.", text, lost, of), nil
 }
 
@@ -303,8 +310,8 @@ func (s *stage) nothingLeft() (string, error) {
 func (l *Lab) cleanedUp() error {
 	const nothing = "nothing of linebond's is in the kernel\n"
 	var out []byte
-	err := netns.Do(router, func() (err error) {
-		out, err = exec.Command(l.options.Program, "cleanup", "--dry-run", "--config", configDir, "--runtime-dir", runtimeDir).CombinedOutput()
+	err := l.house.Do(func() (err error) {
+		out, err = exec.Command(l.options.Program, append([]string{"cleanup", "--dry-run"}, folders()...)...).CombinedOutput()
 		return err
 	})
 	if err != nil || string(out) != nothing {

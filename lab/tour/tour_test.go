@@ -102,6 +102,9 @@ func TestRun(t *testing.T) {
 					t.Errorf("%+v", r)
 				}
 			}
+			if o.compares() {
+				weightedTold(t, told)
+			}
 			for i := range o.Lines {
 				up := func(e Event) bool { return e.Kind == changed && e.Line.Name == lineName(i) && e.Line.State == "up" }
 				if !slices.ContainsFunc(told, up) {
@@ -109,6 +112,33 @@ func TestRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// weightedTold checks what only the tour of a weighted bond tells.
+func weightedTold(t *testing.T, told []Event) {
+	t.Helper()
+	carries := func(e Event) bool {
+		return e.Kind == figures && e.Bond.Scheduler.Packets > 0 && slices.ContainsFunc(e.Bond.Members, func(m control.Member) bool { return m.Scheduled != nil && m.Scheduled.Share > 0 })
+	}
+	if !slices.ContainsFunc(told, carries) {
+		t.Error("it is not told what the bond carries")
+	}
+	for _, r := range told[len(told)-1].Results {
+		switch r.Title {
+		case "upload compared":
+			if len(r.Compared) != 3 || r.Compared[2].Late == nil || r.Compared[2].Ping == nil {
+				t.Errorf("%+v", r.Compared)
+			}
+		case "black hole":
+			if r.Measured[0].Name != "passed over after" || r.Measured[1].Name != "packets elsewhere" || r.Measured[1].Value == 0 {
+				t.Errorf("%+v", r.Measured)
+			}
+		case "daemon killed":
+			if !strings.HasSuffix(r.Seen, "were taken over.") {
+				t.Error(r.Seen)
+			}
+		}
 	}
 }
 
@@ -328,6 +358,7 @@ func TestUsage(t *testing.T) {
 		"--dataplane air":    "--dataplane air is unknown; allowed: auto, ebpf, kernel",
 		"--config /etc":      "--config is not for the lab, which has folders of its own",
 		"--runtime-dir /run": "--runtime-dir is not for the lab, which has folders of its own",
+		"--state-dir /var":   "--state-dir is not for the lab, which has folders of its own",
 		"--clean --hold":     "--clean goes alone, without --hold: it builds no lab",
 		"--clean --json":     "--clean goes alone, without --json: it builds no lab",
 		"now":                `lab takes no arguments, but got "now"`,
