@@ -65,7 +65,7 @@ func TestSilent(t *testing.T) {
 		f.carries(t, "ppp-b")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		w.expect(1, "info left line=a bond=wanbond0 reason=line is down: by the operator lines=1")
+		w.expect(1, "info left line=a bond=wanbond0 reason=line ", ": by the operator lines=1")
 		w.expect(1, "passed=")
 	})
 }
