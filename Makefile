@@ -21,7 +21,7 @@ lab: build
 	@bin/linebond lab
 
 test: packages-lab packages-test bin/kernel bin/openresolv.deb lint
-	go test -race -timeout 30m ./...
+	go test -race -timeout 60m ./...
 
 bench: packages-lab bin/kernel
 	go test -run '^$$' -bench . -benchmem ./ppp ./pppoe ./lcp
