@@ -25,7 +25,7 @@ test: packages-lab packages-test bin/kernel bin/openresolv.deb lint
 
 bench: packages-lab bin/kernel
 	go test -run '^$$' -bench . -benchmem ./ppp ./pppoe ./lcp
-	go test -count 1 -p 1 -tags bench -run TestBench -timeout 30m -v ./daemon ./datapath ./scheduler ./lab/load ./lab/tour ./lab/e2e ./lab/bench | grep -v '^[=-]'
+	go test -count 1 -p 1 -tags bench -run TestBench -timeout 90m -v ./daemon ./datapath ./scheduler ./lab/load ./lab/tour ./lab/e2e ./lab/bench | grep -v '^[=-]'
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
