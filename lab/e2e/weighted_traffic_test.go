@@ -100,7 +100,7 @@ func (w *weighted) floods(t *testing.T) {
 		for i := range to.program {
 			sent += to.program[i] - from.program[i]
 		}
-		if sent < size*burst*bursts*9/10 {
+		if sent < size*burst*bursts/2 {
 			return fmt.Errorf("of the flood the program has seen %d bytes", sent)
 		}
 		return nil

@@ -14,7 +14,7 @@ func passedOver(hole step, line int) step {
 	hole.say += " A host uploads as well, and the bond's program is to pass the line over before the daemon takes it out. " +
 		"The download is spread by the ISP, which goes on sending into the hole until it notices."
 	hole.do = func(s *stage) error {
-		if err := s.startBeside(); err != nil {
+		if err := s.startBeside(lineName(line)); err != nil {
 			return err
 		}
 		s.began = time.Now()
@@ -31,17 +31,13 @@ func passedOver(hole step, line int) step {
 	return hole
 }
 
-// startBeside starts an upload beside the download, and waits until it flows by all lines.
-func (s *stage) startBeside() error {
-	const rate = 1_000_000 // bit/s, by each line: more than the download's answers
+// startBeside starts an upload beside the download, and waits until it goes by a line.
+func (s *stage) startBeside(name string) error {
+	const rate = 1_000_000 // bit/s: more than the download's answers
 	s.lab.upload = newUpload()
-	_, err := s.await("the upload goes by all lines", func() bool {
-		for i := range s.lab.options.Lines {
-			if m, _ := s.scene.member(lineName(i)); m.Rates == nil || m.Rates.TxBits < rate {
-				return false
-			}
-		}
-		return true
+	_, err := s.await("the upload goes by "+name, func() bool {
+		m, _ := s.scene.member(name)
+		return m.Rates != nil && m.Rates.TxBits > rate
 	})
 	return err
 }
@@ -78,7 +74,7 @@ func killed() step {
 		say: "The daemon is killed (kill -9) under an upload, and started again. It is to take over the bond that it finds, with its " +
 			"addresses and routes, and has to dial the lines anew.",
 		do: func(s *stage) error {
-			if err := s.startBeside(); err != nil {
+			if err := s.startBeside(lineName(0)); err != nil {
 				return err
 			}
 			s.began = time.Now()
