@@ -123,7 +123,7 @@ func newDaemon(o Options) (*Daemon, error) {
 	d.keeper = keeper{path: filepath.Join(o.StateDir, ratesFile), log: d.log}
 	d.rates.kept = d.keeper.load()
 	d.rates.configure(d.config.Lines)
-	d.rates.doubts.configure(d.config.Lines)
+	d.rates.doubts.configure(d.config)
 	d.pings = d.newPings()
 	for _, p := range o.Problems {
 		d.logProblem(p)

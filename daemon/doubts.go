@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"linebond/rate"
 )
 
-// doubts are about the rates that are configured, of lines in weighted bonds.
+// doubts are about the rates that are configured, of lines in shaped bonds.
 // Workers tell of their echoes; the supervisor asks.
 type doubts struct {
 	schedulers *schedulers
@@ -31,21 +32,25 @@ func newDoubts(s *schedulers, changed func()) *doubts {
 	return &doubts{schedulers: s, changed: changed, lines: map[string]doubted{}}
 }
 
-// configure takes the lines of a configuration. Those whose rate is another one
-// are believed again.
-func (d *doubts) configure(lines []config.Line) {
+// configure takes the lines of a configuration that are in bonds which are
+// shaped: without a shaper there is margin enough. Lines whose rate is another
+// one are believed again.
+func (d *doubts) configure(next *config.Config) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := d.lines
 	d.lines = map[string]doubted{}
-	for _, c := range lines {
+	for _, c := range next.Lines {
+		if c.Upload == 0 || !slices.ContainsFunc(next.Bonds, func(b config.Bond) bool {
+			return b.Device == c.Bond && b.Mode == config.ModeWeighted && b.Shaping == config.ShapingCake
+		}) {
+			continue
+		}
 		l := before[c.Name]
 		if l.upload != c.Upload {
 			l = doubted{c.Upload, rate.NewDoubt(uint64(c.Upload))}
 		}
-		if c.Upload != 0 {
-			d.lines[c.Name] = l
-		}
+		d.lines[c.Name] = l
 	}
 }
 

@@ -108,7 +108,7 @@ func (d *Daemon) reload() error {
 	d.config = next
 	d.bonds.Configure(next)
 	d.rates.configure(next.Lines)
-	d.rates.doubts.configure(next.Lines)
+	d.rates.doubts.configure(next)
 	d.options.Log.SetLevel(next.Log.Level)
 	if needsRestart(before, next) {
 		d.log.Warn("configuration", zap.String("problem", "what [dns] says, and [log] except for level, takes effect when linebond is started again"))
