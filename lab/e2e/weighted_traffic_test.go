@@ -17,7 +17,7 @@ import (
 
 const (
 	server6   = "[" + lab.BondServer6 + "]"
-	tolerance = 0.02 // of a line's share of the bytes, while the bond has more to send than it can
+	tolerance = 0.05 // of a line's share of the bytes, while the bond has more to send than it can
 	used      = 0.05 // of its share, that a line carries at least while the bond now and then has nothing to send: the fastest is taken first then
 )
 

@@ -78,7 +78,7 @@ func TestShaping(t *testing.T) {
 	<-w.end
 	w.start()
 	shaped := func(b control.Bond) bool {
-		return w.in(true, true)(b) && queueOf(b) != nil && queueOf(b).Rate == 24.75e6
+		return w.in(true, true)(b) && queueOf(b) != nil && queueOf(b).Rate > 20e6 && queueOf(b).Rate < 24.75e6 // less the echoes, and what a slow modem is doubted
 	}
 	w.wait("the queue after the daemon was killed", shaped)
 	w.sh(w.home, "tc qdisc delete dev wanbond0 root")
