@@ -47,6 +47,9 @@ func (w *unequal) dropped() (frames uint64) {
 // With shaping it is the bond's own queue that is full, and no more those of the modems; it is counted, and put right. (How long packets
 // wait is not measured here: modems of user space that get no processor for a while have queues that a line has not.)
 func TestShaping(t *testing.T) {
+	usual := uploads
+	uploads = []float64{4e6, 1e6} // little enough for a busy machine to fill
+	t.Cleanup(func() { uploads = usual })
 	w := newUnequal(t)
 	w.wait("both lines", w.in(true, true))
 	var upload *internet.Transfer // one of several, which fill modems that nothing protects
@@ -78,7 +81,7 @@ func TestShaping(t *testing.T) {
 	<-w.end
 	w.start()
 	shaped := func(b control.Bond) bool {
-		return w.in(true, true)(b) && queueOf(b) != nil && queueOf(b).Rate > 20e6 && queueOf(b).Rate < 24.75e6 // less the echoes, and what a slow modem is doubted
+		return w.in(true, true)(b) && queueOf(b) != nil && queueOf(b).Rate > 4e6 && queueOf(b).Rate < 4.95e6 // less the echoes, and what a slow modem is doubted
 	}
 	w.wait("the queue after the daemon was killed", shaped)
 	w.sh(w.home, "tc qdisc delete dev wanbond0 root")
