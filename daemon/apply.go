@@ -81,7 +81,7 @@ func (d *Daemon) perform(ops []netstate.Op) error {
 
 // retreat returns the operations by which lines leave their bonds: those that
 // take ways away, and routes that lead where one leads already, by the lines of
-// theirs that are left. Lines that would come in are not wanted for now.
+// theirs that are left. Lines that would come in have to wait until the table can be set.
 func retreat(want, have netstate.State) []netstate.Op {
 	type way struct {
 		to     netip.Prefix

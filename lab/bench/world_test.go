@@ -69,7 +69,7 @@ func newWorld(t *testing.T, how way, lines ...line) *world {
 		})
 	}
 	w := &world{Bond: lab.NewBond(t, c), t: t, lines: lines, way: how}
-	w.linebond = lab.NewLinebond(t, w.Router, os.Getenv(binaryVariable))
+	w.linebond = lab.NewLinebond(t, w.Router, os.Getenv(lab.BinaryVariable))
 	if how.refused {
 		w.linebond.Through = []string{"setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin"}
 	}

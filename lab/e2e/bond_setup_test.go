@@ -47,7 +47,7 @@ func newBonded(t *testing.T, s bondSet) *bonded {
 	if b.mode == "" {
 		b.mode = "teql"
 	}
-	b.linebond = lab.NewLinebond(t, b.Router, os.Getenv(binaryVariable))
+	b.linebond = lab.NewLinebond(t, b.Router, os.Getenv(lab.BinaryVariable))
 	b.configure(t, s.bond, s.more)
 	for _, l := range b.Lines {
 		b.line(t, l, s.line[l.Name])

@@ -61,7 +61,7 @@ const elsewhere = "verdict/bond.teql"
 func examine(t *testing.T, n *lab.Namespace, config string, want map[string]string) {
 	t.Helper()
 	before := loadedModules(t)
-	out, err := n.Command(os.Getenv(binaryVariable), "doctor", "--json", "--config", config).Output()
+	out, err := n.Command(os.Getenv(lab.BinaryVariable), "doctor", "--json", "--config", config).Output()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -3,45 +3,10 @@
 package e2e
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
+	"linebond/lab"
 	"linebond/lab/vm"
 )
 
-// binaryVariable tells the guest where the binary is that the host has built.
-const binaryVariable = "LINEBOND_E2E_BINARY"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(binaryVariable) == "" && os.Getpid() != 1 { // process 1 is the guest's init, without the host's environment
-		os.Exit(withBinary())
-	}
-	vm.Main(m)
-}
-
-// withBinary builds linebond and runs this test binary again, with it.
-func withBinary() int {
-	dir, err := os.MkdirTemp("", "linebond-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "linebond")
-	build := exec.Command("go", "build", "-o", binary, "linebond/cmd/linebond")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building linebond: %v\n%s", err, out)
-		return 1
-	}
-	again := exec.Command(os.Args[0], os.Args[1:]...)
-	again.Env = append(os.Environ(), binaryVariable+"="+binary)
-	again.Stdout, again.Stderr = os.Stdout, os.Stderr
-	if err := again.Run(); err != nil {
-		return 1
-	}
-	return 0
-}
+func TestMain(m *testing.M) { lab.Main(m, vm.Main) }

@@ -75,7 +75,7 @@ func newLineOfOurs(t *testing.T, more string) *line {
 			t.Error(err)
 		}
 	})
-	l.linebond = lab.NewLinebond(t, l.router, os.Getenv(binaryVariable))
+	l.linebond = lab.NewLinebond(t, l.router, os.Getenv(lab.BinaryVariable))
 	l.linebond.Write(t, "lines.d/a.toml", file([]uint16{101}, password, more))
 	return l
 }

@@ -48,7 +48,7 @@ func newLine(t *testing.T, s set) *line {
 	l.cable = lab.NewCable(t, s.cable)
 	s.ac.Namespace, s.ac.Device, s.ac.Users = l.isp, l.cable.ISPLink(), map[string]string{user: password}
 	l.ac = lab.NewAC(t, s.ac)
-	l.linebond = lab.NewLinebond(t, l.router, os.Getenv(binaryVariable))
+	l.linebond = lab.NewLinebond(t, l.router, os.Getenv(lab.BinaryVariable))
 	l.linebond.Write(t, "lines.d/a.toml", file(s.cable.VLAN, password, s.file))
 	return l
 }

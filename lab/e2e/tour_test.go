@@ -27,7 +27,7 @@ func TestTour(t *testing.T) {
 // tourOf takes the tour of a bond, and returns what it has compared.
 func tourOf(t *testing.T, bond string) string {
 	t.Helper()
-	cmd := exec.Command(os.Getenv(binaryVariable), "lab", "--bond", bond, "--json")
+	cmd := exec.Command(os.Getenv(lab.BinaryVariable), "lab", "--bond", bond, "--json")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -17,7 +17,7 @@ import (
 
 const (
 	server6   = "[" + lab.BondServer6 + "]"
-	tolerance = 0.05 // of a line's share of the bytes, while the bond has more to send than it can
+	tolerance = 0.02 // of a line's share of the bytes, while the bond has more to send than it can
 	used      = 0.05 // of its share, that a line carries at least while the bond now and then has nothing to send: the fastest is taken first then
 )
 
@@ -71,8 +71,26 @@ func (w *weighted) fragments(t *testing.T, from *lab.Namespace, to string) {
 	}
 }
 
-// floods sends more than the lines can carry, in super-packets. Each line has its share of that, whatever becomes of it in the modems.
+// floods sends more than the lines can carry, in super-packets. Each line has its share of that, whatever becomes of it in the modems. A flood
+// that a busy machine interrupts, so that the bond has nothing to send for a while, says nothing: of several one has to be right.
 func (w *weighted) floods(t *testing.T) {
+	t.Helper()
+	for range 5 {
+		got := w.flood(t)
+		t.Logf("a flood: shares by the program %.4f", got)
+		off := 0.0
+		for i, want := range w.wanted() {
+			off = max(off, math.Abs(got[i]-want))
+		}
+		if off <= tolerance {
+			return
+		}
+	}
+	t.Errorf("of no flood the lines have carried %.4f", w.wanted())
+}
+
+// flood is one, and returns the shares.
+func (w *weighted) flood(t *testing.T) []float64 {
 	t.Helper()
 	const size, burst, bursts = 1400, 40, 50
 	var client net.Conn
@@ -105,13 +123,7 @@ func (w *weighted) floods(t *testing.T) {
 		}
 		return nil
 	})
-	got := shares(from.program, to.program)
-	t.Logf("a flood: shares by the program %.4f", got)
-	for i, want := range w.wanted() {
-		if math.Abs(got[i]-want) > tolerance {
-			t.Errorf("of a flood, line %s has carried %.4f, not %.4f", w.Lines[i].Name, got[i], want)
-		}
-	}
+	return shares(from.program, to.program)
 }
 
 // segments has the kernel cut what is written to a UDP socket.
